@@ -1,0 +1,56 @@
+/*
+ * The only fork and exec. A child gets exactly what its struct names: no file
+ * descriptor, environment, signal mask or handler of the parent is inherited.
+ */
+#ifndef BYOCI_BASE_CHILD_H
+#define BYOCI_BASE_CHILD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+struct child {
+	const char *const *argv;        /* NULL-ended; argv[0] is looked for in /usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin unless it has a '/' */
+	const char *const *environment; /* NULL-ended, the whole of it; NULL: only PATH, HOME=/ and LC_ALL=C.UTF-8 */
+	const char *directory;          /* NULL: "/" */
+	int in, out, err;               /* file descriptors for 0, 1, 2; -1: /dev/null */
+	const int *keep;                /* further descriptors that stay open, at their numbers; ended by -1; may be NULL */
+	bool session;                   /* a session (and process group) of its own: outlives the parent */
+	bool dies_with_parent;          /* SIGKILL when the parent ends */
+};
+
+#define CHILD_INIT {.in = -1, .out = -1, .err = -1}
+
+/*
+ * Starts it. Returns 0 with *pid, and *pidfd (close-on-exec, yours to close) unless `pidfd` is NULL;
+ * -1 when it could not be started: a program that is missing is told here, not by status 127.
+ * Without `session` the child still has a process group of its own.
+ */
+int child_spawn(const struct child *child, pid_t *pid, int *pidfd, struct err *err);
+
+struct child_result {
+	int status; /* exit status; 128 + n when signal n ended it */
+	struct buf out;
+	struct buf err;
+};
+
+/*
+ * Runs it to its end: `input` (may be NULL) goes to its standard input, what it
+ * writes is collected, at most `maximum` bytes each (more ends it: ERR_FULL).
+ * After `limit_ms` its process group is killed: ERR_TIMEOUT. The members in, out, err of
+ * `child` are ignored. A status other than 0 is not an error here. Blocks. child_result_release() afterwards, always.
+ */
+struct child_input {
+	const void *bytes;
+	size_t length;
+	size_t maximum;
+	int64_t limit_ms;
+};
+int child_run(const struct child *child, const struct child_input *input, struct child_result *result, struct err *err);
+void child_result_release(struct child_result *result);
+
+#endif

@@ -1,0 +1,23 @@
+/* Whole small files: configuration, secrets, specs, results. */
+#ifndef BYOCI_BASE_FILE_H
+#define BYOCI_BASE_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+
+/* The whole file, NUL-ended, in the arena; *length may be NULL. Over `maximum` bytes: ERR_FULL. Absent: ERR_NOT_FOUND. */
+char *file_read(struct arena *arena, const char *path, size_t maximum, size_t *length, struct err *err);
+
+/* As file_read, for a secret: a regular file that is not a link, owned by the caller or root, with no right for group or others, else ERR_REFUSED and the chmod that mends it. Trailing newlines are cut. */
+char *file_read_secret(struct arena *arena, const char *path, size_t *length, struct err *err);
+
+/* Temporary file beside it, fsync, rename, fsync of the folder: whole or not at all, also after a crash. */
+int file_write(const char *path, const void *bytes, size_t length, mode_t mode, struct err *err);
+
+/* mkdir -p for the last component's parents and itself. Existing folders are left as they are. */
+int file_make_folder(const char *path, mode_t mode, struct err *err);
+
+#endif

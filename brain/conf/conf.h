@@ -1,0 +1,74 @@
+/*
+ * The configuration: files in, values out. Every option is one row of conf/option.h; a
+ * value is looked up for one namespace and one section, expanded, checked against its
+ * row, and its place (file:line) is known. Immutable after conf_load.
+ *
+ * Files, later ones win: /etc/byoci/ *.conf, /etc/byoci/NAMESPACE/ *.conf (both sorted); and, unless
+ * `system_only`, ~/.config/byoci/ *.conf, ./byov.conf, ./byov.conf.d/ *.conf (only if owned by the caller or root
+ * and not writable by others). `-O` overrides win over all.
+ *
+ * Sections: [byoci] (every namespace), [NAMESPACE], [project/NAME], [job/NAME], [backing/NAME], [account/NAME], [slave/NAME].
+ * A namespaced option X is written `byoci.X` (every namespace) or `NAMESPACE.X`, in [byoci] or [NAMESPACE]; in [NAMESPACE]
+ * also plain X. Options of the other sections are written plain, or `NAMESPACE.X` for one namespace only.
+ * The more special wins: NAMESPACE.X over X; a file's own order only breaks ties.
+ * Overrides: `-O X=V`, `-O NAMESPACE.X=V`, `-O SECTION:X=V` (`-O project/sample:tests.limit=10s`).
+ *
+ * Expansion: `{X}` is the value of option X (in the same section, then in the namespace); `{byoci}` is the namespace;
+ * `{name}` in a named section is its NAME unless an option `name` exists; innermost first, so `{{byoci}.X}` is `{testing.X}`.
+ * A cycle is an error that prints the chain; `{{` is never a literal. An unknown option, a bad value, an unknown section kind: ERR_CONFIG,
+ * "FILE:LINE: [SECTION] OPTION: what is wrong; what would be right" (nearest known name).
+ */
+#ifndef BYOCI_CONF_CONF_H
+#define BYOCI_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+
+struct conf;
+
+struct conf_source {
+	const char *namespace;        /* [a-z][a-z0-9]{0,15}; NULL: BYOCI_NAMESPACE, else the only one in /etc/byoci, else ERR_USAGE that lists them */
+	bool system_only;             /* daemons: only files in /etc/byoci, each owned by root and writable by nobody else */
+	const char *root;             /* prefix of /etc, for tests; NULL: "" */
+	const char *const *files;     /* NULL-ended list read instead of all the above; may be NULL */
+	const char *const *overrides; /* NULL-ended "NAME=VALUE" of -O; may be NULL */
+};
+
+int conf_load(struct conf **conf, const struct conf_source *source, struct err *err);
+void conf_free(struct conf *conf);
+
+const char *conf_namespace(const struct conf *conf);
+
+/*
+ * Reads one option. `section` is NULL for namespaced options, else "project/sample". The name must be a row of conf/option.h
+ * of that section's kind (anything else ends the process: it is a mistake of ours, not of the user). Text belongs to `conf`.
+ * Unset and mandatory: ERR_CONFIG with the option, the section and the files that were read. Unset, optional, without default: text NULL / 0.
+ */
+int conf_text(const struct conf *conf, const char *section, const char *option, const char **value, struct err *err);
+int conf_integer(const struct conf *conf, const char *section, const char *option, int64_t *value, struct err *err);  /* also durations in ms and sizes in bytes */
+int conf_boolean(const struct conf *conf, const char *section, const char *option, bool *value, struct err *err);
+/* Comma separated; NULL-ended, in the arena. */
+int conf_list(const struct conf *conf, struct arena *arena, const char *section, const char *option, const char *const **values, struct err *err);
+
+/* Names of the sections of a kind ("project"), sorted; NULL-ended, in the arena. */
+const char *const *conf_sections(const struct conf *conf, struct arena *arena, const char *kind);
+bool conf_has_section(const struct conf *conf, const char *section);
+
+/* Calls back for every option that applies: expanded value (NULL: unset) and its place ("FILE:LINE", "-O", "default"). For `byoci config` and digests. In a fixed order. */
+struct conf_value {
+	const char *section; /* "" for namespaced ones */
+	const char *option;
+	const char *value;
+	const char *place;
+};
+typedef int conf_each_fn(const struct conf_value *value, void *cookie);
+int conf_each(const struct conf *conf, const char *section, conf_each_fn *each, void *cookie, struct err *err);
+
+/* Expands and checks everything, for `byoci config` and before a daemon starts: the first error, or 0. */
+int conf_check(const struct conf *conf, struct err *err);
+
+#endif

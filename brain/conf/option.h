@@ -1,0 +1,49 @@
+/* Every option, one row. The parser, `byoci config` and the manual are made from this table. */
+#ifndef BYOCI_CONF_OPTION_H
+#define BYOCI_CONF_OPTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum option_kind { /* of section */
+	OPTION_NAMESPACE,
+	OPTION_PROJECT,
+	OPTION_JOB,
+	OPTION_BACKING,
+	OPTION_ACCOUNT,
+	OPTION_SLAVE
+};
+
+enum option_type {
+	OPTION_TEXT,
+	OPTION_NAME,      /* [a-z0-9][a-z0-9._-]{0,62} */
+	OPTION_NAMES,     /* comma separated names */
+	OPTION_LIST,      /* comma separated texts */
+	OPTION_INTEGER,   /* minimum..maximum */
+	OPTION_BOOLEAN,   /* yes, no */
+	OPTION_DURATION,  /* 250ms, 30s, 10m, 2h, 1d; value in ms */
+	OPTION_SIZE,      /* 64k, 512M, 2G; value in bytes (powers of 1024) */
+	OPTION_PATH,      /* absolute */
+	OPTION_ADDRESS,   /* HOST:PORT, numeric host or localhost */
+	OPTION_URL,       /* http(s), ssh, git, file */
+	OPTION_REF,       /* refs/heads/… or a branch name */
+	OPTION_CHOICE     /* one of `choices` */
+};
+
+struct option {
+	enum option_kind kind;
+	const char *name;
+	enum option_type type;
+	int64_t minimum, maximum; /* of integers, durations and sizes; both 0: any */
+	const char *choices;      /* "a|b|c" */
+	const char *fallback;     /* default, expanded like any value; NULL: none */
+	bool mandatory;
+	const char *text;         /* one sentence for people */
+};
+
+extern const struct option option_table[];
+extern const unsigned option_count;
+
+const char *option_kind_name(enum option_kind kind);
+
+#endif

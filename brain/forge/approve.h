@@ -1,0 +1,21 @@
+/* Which commit was approved: a pure function of the forge's record, the same in brain and land daemon (DESIGN promise 3). */
+#ifndef BYOCI_FORGE_APPROVE_H
+#define BYOCI_FORGE_APPROVE_H
+
+#include "forge/proposal.h"
+
+struct approve_criteria {
+	unsigned needed;          /* distinct people, at least 1 */
+	bool self;                /* the proposer's own approval counts */
+	const char *const *never; /* principals that never count (the brain's and the landing account); NULL-ended */
+	int64_t now;              /* seconds; a record dated more than 600 s ahead does not count */
+};
+
+struct approve_verdict {
+	const char *commit; /* NULL: not approved */
+	char why[256];      /* one line for people: who approved, or what is missing */
+};
+
+void approve_decide(const struct forge_proposal *proposal, const struct approve_criteria *criteria, struct approve_verdict *verdict);
+
+#endif

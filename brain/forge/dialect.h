@@ -1,0 +1,40 @@
+/*
+ * One row a forge: how its hooks are signed and named, and the pure functions that read its bytes.
+ * A dialect without `event` is stored and decided "not read yet".
+ * Sources of the signature rules: GitHub docs "Validating webhook deliveries"; Gitea services/webhook/deliver.go;
+ * GitLab "Webhooks" (X-Gitlab-Token); Launchpad lp/services/webhooks/client.py.
+ */
+#ifndef BYOCI_FORGE_DIALECT_H
+#define BYOCI_FORGE_DIALECT_H
+
+#include "forge/proposal.h"
+
+struct dialect_signature {
+	const char *header;  /* "X-Hub-Signature-256" */
+	const char *digest;  /* "SHA256"; NULL: the header is the secret itself, compared in constant time */
+	const char *prefix;  /* "sha256=", or "" */
+};
+
+/* What a verified delivery tells us to look at. It is a hint: state is read back from the forge. */
+struct dialect_event {
+	const char *repository; /* NULL: none (a ping) */
+	const char *const *proposals; /* names to read back; NULL-ended */
+	const char *const *targets;   /* refs that moved; NULL-ended */
+};
+
+struct dialect {
+	const char *name; /* "git", the word in /hook/NAME */
+	struct dialect_signature signature;
+	const char *event_header, *delivery_header;
+	const char *ping;  /* value of the event header that is a ping; NULL: none */
+	/* Texts in the arena. ERR_INPUT: not understood (the delivery stays stored). NULL: not read yet. */
+	int (*event)(struct arena *arena, const char *kind, const void *body, size_t length, struct dialect_event *event, struct err *err);
+	/* Parses what reading the proposal back gave. NULL: not read yet. */
+	int (*proposal)(struct arena *arena, const void *reply, size_t length, struct forge_proposal *proposal, struct err *err);
+};
+
+extern const struct dialect dialect_table[];
+extern const unsigned dialect_count;
+const struct dialect *dialect_find(const char *name); /* NULL: unknown */
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * One thread, one sd-event loop. Everything that waits is registered here and has a cancel.
+ * Callbacks run from loop_run() only; none may block.
+ */
+#ifndef BYOCI_LOOP_LOOP_H
+#define BYOCI_LOOP_LOOP_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct loop;
+struct loop_source; /* one registration; loop_cancel(NULL) is a no-op */
+
+int loop_new(struct loop **loop, struct err *err);
+void loop_free(struct loop *loop);
+
+/* Returns after loop_stop(). Tells systemd READY/WATCHDOG where it listens. */
+int loop_run(struct loop *loop, struct err *err);
+void loop_stop(struct loop *loop);
+
+typedef void loop_io_fn(void *cookie, int fd, uint32_t epoll_events);
+typedef void loop_fn(void *cookie);
+typedef void loop_child_fn(void *cookie, int status /* exit status, 128 + n for signal n */);
+
+/* The descriptor stays the caller's. `epoll_events`: EPOLLIN, EPOLLOUT, … */
+struct loop_source *loop_io(struct loop *loop, int fd, uint32_t epoll_events, loop_io_fn *call, void *cookie);
+void loop_io_events(struct loop_source *source, uint32_t epoll_events);
+
+/* Once, `delay_ms` from now (CLOCK_MONOTONIC). The source is gone after the call. */
+struct loop_source *loop_after(struct loop *loop, int64_t delay_ms, loop_fn *call, void *cookie);
+
+/* SIGTERM, SIGINT, SIGHUP …: blocked and delivered here. */
+struct loop_source *loop_signal(struct loop *loop, int signal, loop_fn *call, void *cookie);
+
+/* When the child ends; it is reaped. The source is gone after the call. */
+struct loop_source *loop_child(struct loop *loop, pid_t pid, loop_child_fn *call, void *cookie);
+
+/* At the end of each turn in which anything ran, before the next sleep: the brain's COMMIT. One only. */
+struct loop_source *loop_turn(struct loop *loop, loop_fn *call, void *cookie);
+
+void loop_cancel(struct loop_source *source);
+
+#endif
