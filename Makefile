@@ -1,24 +1,96 @@
-# GNU make. `make` builds, `make check` tests, `make lint` looks. O= is the build folder.
+# GNU make. `make` builds, `make check` runs the tests that need no root, `make lint` looks at the sources,
+# `make asan` does both with sanitizers, `make install DESTDIR= PREFIX=` installs. O= is the build folder.
 O ?= build
 CC ?= gcc
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+SANITIZE ?=
 
-CPPFLAGS += -D_GNU_SOURCE -D_FORTIFY_SOURCE=2 -Ibrain -I.
-CFLAGS += -std=c17 -O2 -g -fstack-protector-strong -fno-common -Werror \
-	-Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
-	-Wpointer-arith -Wcast-qual -Wformat=2 -Wswitch-enum -Wundef
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo 0)
 
+CPPFLAGS += -D_GNU_SOURCE -DBYOCI_VERSION='"$(VERSION)"' -Ibrain -I.
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
+	-Wpointer-arith -Wcast-qual -Wformat=2 -Wswitch-enum -Wundef -Werror
+CFLAGS += -std=c17 -g -fstack-protector-strong -fno-common $(WARNINGS)
+ifeq ($(SANITIZE),)
+CFLAGS += -O2 -D_FORTIFY_SOURCE=2
+else
+CFLAGS += -O1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all
+endif
+LDFLAGS += -Wl,--as-needed -Wl,-z,relro,-z,now
+
+# A main is a file that a program begins with; everything else is in one archive, from which each takes what it uses.
+MAINS := brain/main.c brain/ctl/byoci.c slaves/byoci-slave.c slaves/byoci-worker.c
+SOURCES := $(filter-out $(MAINS),$(wildcard brain/*/*.c slaves/*.c))
 HEADERS := $(wildcard brain/*/*.h slaves/*.h)
+UNIT := $(wildcard tests/unit/*.c)
+ARCHIVE := $(O)/libbyoci.a
 
-all: headers
+LIBS_BASE := -ljansson -lcrypto -lini_config -lcollection -lbasicobjects -lref_array
+LIBS_byoci-brain := $(LIBS_BASE) -lsystemd -lcurl -lmicrohttpd -lsqlite3
+LIBS_byoci := $(LIBS_BASE) -lsystemd -lcurl
+LIBS_byoci-slave := $(LIBS_BASE) -lsystemd
+LIBS_byoci-worker := $(LIBS_BASE) -llxc
+LIBS_ALL := $(LIBS_byoci-brain) -llxc
+
+PROGRAMS := $(addprefix $(O)/bin/,byoci byoci-brain byoci-slave byoci-worker)
+TESTS := $(UNIT:tests/unit/%.c=$(O)/unit/%.t)
+
+all: $(PROGRAMS)
+
+$(O)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(ARCHIVE): $(SOURCES:%.c=$(O)/obj/%.o)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+# The schema is compiled in as text.
+$(O)/obj/brain/store/store.o: CPPFLAGS += -I$(O)/gen
+$(O)/obj/brain/store/store.o: $(O)/gen/schema.inc
+$(O)/gen/schema.inc: brain/store/schema.sql
+	@mkdir -p $(@D)
+	sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/"/' -e 's/$$/\\n"/' $< > $@
+
+link = @mkdir -p $(@D); $(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVE) $(1)
+$(O)/bin/byoci-brain: $(O)/obj/brain/main.o $(ARCHIVE)
+	$(call link,$(LIBS_byoci-brain))
+$(O)/bin/byoci: $(O)/obj/brain/ctl/byoci.o $(ARCHIVE)
+	$(call link,$(LIBS_byoci))
+$(O)/bin/byoci-slave: $(O)/obj/slaves/byoci-slave.o $(ARCHIVE)
+	$(call link,$(LIBS_byoci-slave))
+$(O)/bin/byoci-worker: $(O)/obj/slaves/byoci-worker.o $(ARCHIVE)
+	$(call link,$(LIBS_byoci-worker))
+
+$(O)/unit/%.t: $(O)/obj/tests/unit/%.o $(ARCHIVE)
+	$(call link,$(LIBS_ALL))
+
+unit: $(TESTS)
+
+check: all unit
+	prove $(PROVEFLAGS) -j2 $(TESTS)
+
+lint: headers
+	O=$(O) prove $(PROVEFLAGS) tests/lint
 
 # Every header compiles alone.
 headers: $(HEADERS:%.h=$(O)/headers/%.ok)
 $(O)/headers/%.ok: %.h
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-unused-macros -fsyntax-only -x c $<
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fsyntax-only -x c $<
 	@touch $@
+
+asan:
+	$(MAKE) O=$(O)/asan SANITIZE=address,undefined check
+
+install: all
+	install -d $(DESTDIR)$(BINDIR)
+	install -m 0755 $(PROGRAMS) $(DESTDIR)$(BINDIR)
 
 clean:
 	rm -rf $(O)
 
-.PHONY: all headers clean
+-include $(shell find $(O) -name '*.d' 2>/dev/null)
+.PHONY: all unit check lint headers asan install clean
+.SECONDARY:
