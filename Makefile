@@ -1,6 +1,10 @@
 # GNU make. `make` builds, `make check` runs the tests that need no root, `make lint` looks at the sources,
 # `make asan` does both with sanitizers, `make install DESTDIR= PREFIX=` installs. O= is the build folder.
 O ?= build
+# V=1 shows the commands.
+ifndef V
+.SILENT:
+endif
 CC ?= gcc
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
@@ -24,6 +28,7 @@ MAINS := brain/main.c brain/ctl/byoci.c slaves/byoci-slave.c slaves/byoci-worker
 SOURCES := $(filter-out $(MAINS),$(wildcard brain/*/*.c slaves/*.c))
 HEADERS := $(wildcard brain/*/*.h slaves/*.h)
 UNIT := $(wildcard tests/unit/*.c)
+TOOL := $(wildcard tests/tool/*.c)
 ARCHIVE := $(O)/libbyoci.a
 
 LIBS_BASE := -ljansson -lcrypto -lini_config -lcollection -lbasicobjects -lref_array
@@ -35,11 +40,13 @@ LIBS_ALL := $(LIBS_byoci-brain) -llxc
 
 PROGRAMS := $(addprefix $(O)/bin/,byoci byoci-brain byoci-slave byoci-worker)
 TESTS := $(UNIT:tests/unit/%.c=$(O)/unit/%.t)
+TOOLS := $(TOOL:tests/tool/%.c=$(O)/tool/%)
 
 all: $(PROGRAMS)
 
 $(O)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
+	@echo '  CC $<'
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(ARCHIVE): $(SOURCES:%.c=$(O)/obj/%.o)
@@ -66,7 +73,12 @@ $(O)/bin/byoci-worker: $(O)/obj/slaves/byoci-worker.o $(ARCHIVE)
 $(O)/unit/%.t: $(O)/obj/tests/unit/%.o $(ARCHIVE)
 	$(call link,$(LIBS_ALL))
 
+# Programs that tests in shell call.
+$(O)/tool/%: $(O)/obj/tests/tool/%.o $(ARCHIVE)
+	$(call link,$(LIBS_ALL))
+
 unit: $(TESTS)
+tools: $(TOOLS)
 
 check: all unit
 	prove $(PROVEFLAGS) -j2 $(TESTS)
@@ -78,7 +90,7 @@ lint: headers
 headers: $(HEADERS:%.h=$(O)/headers/%.ok)
 $(O)/headers/%.ok: %.h
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -fsyntax-only -x c $<
+	@printf '#include "%s"\ntypedef int alone;\n' $< | $(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MT $@ -MF $(@:.ok=.d) -fsyntax-only -x c -
 	@touch $@
 
 asan:
@@ -91,6 +103,6 @@ install: all
 clean:
 	rm -rf $(O)
 
--include $(shell find $(O) -name '*.d' 2>/dev/null)
-.PHONY: all unit check lint headers asan install clean
+-include $(shell find $(O)/obj $(O)/headers -name '*.d' 2>/dev/null)
+.PHONY: all unit tools check lint headers asan install clean
 .SECONDARY:

@@ -14,7 +14,8 @@
 #include "base/err.h"
 
 struct child {
-	const char *const *argv;        /* NULL-ended; argv[0] is looked for in /usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin unless it has a '/' */
+	/* NULL-ended; argv[0] is looked for in /usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin unless it has a '/' */
+	const char *const *argv;
 	const char *const *environment; /* NULL-ended, the whole of it; NULL: only PATH, HOME=/ and LC_ALL=C.UTF-8 */
 	const char *directory;          /* NULL: "/" */
 	int in, out, err;               /* file descriptors for 0, 1, 2; -1: /dev/null */
@@ -39,16 +40,16 @@ struct child_result {
 };
 
 /*
- * Runs it to its end: `input` (may be NULL) goes to its standard input, what it
- * writes is collected, at most `maximum` bytes each (more ends it: ERR_FULL).
- * After `limit_ms` its process group is killed: ERR_TIMEOUT. The members in, out, err of
+ * Runs it to its end: `input` goes to its standard input, what it writes is collected, at most
+ * `maximum` bytes each (more ends it: ERR_FULL). After `limit_ms` its process group is killed:
+ * ERR_TIMEOUT; what it left running in its group is killed at its end too. The members in, out, err of
  * `child` are ignored. A status other than 0 is not an error here. Blocks. child_result_release() afterwards, always.
  */
-struct child_input {
-	const void *bytes;
+struct child_input { /* NULL is one of only zeros */
+	const void *bytes; /* NULL: /dev/null */
 	size_t length;
-	size_t maximum;
-	int64_t limit_ms;
+	size_t maximum;   /* 0: 1 MiB */
+	int64_t limit_ms; /* 0: one minute */
 };
 int child_run(const struct child *child, const struct child_input *input, struct child_result *result, struct err *err);
 void child_result_release(struct child_result *result);

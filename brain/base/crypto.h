@@ -25,7 +25,7 @@ void crypto_hmac_free(struct crypto_hmac *hmac);
 /* Constant time in the content; different lengths are unequal at once. */
 bool crypto_equal(const void *one, size_t one_length, const void *other, size_t other_length);
 
-/* `bytes` random bytes as 2 * bytes lower-case hex digits and a NUL into `out`. Ends the process if the system has no randomness. */
+/* `bytes` random bytes, as 2 * bytes lower-case hex digits and a NUL. Ends the process if the system has no randomness. */
 void crypto_random_hex(size_t bytes, char *out);
 
 void crypto_hex(const void *bytes, size_t length, char *out /* 2 * length + 1 */);
@@ -39,12 +39,15 @@ char *crypto_unbase64(struct arena *arena, const char *text, size_t *length);
 
 /* ed25519. Keys are PEM files: PKCS#8 (private, mode 0600 or refused) and SubjectPublicKeyInfo (public). */
 struct crypto_key;
+/* Makes both files (0600 and 0644). A private key that exists is never overwritten: ERR_REFUSED. */
 int crypto_key_generate(const char *private_path, const char *public_path, struct err *err);
 struct crypto_key *crypto_key_load_private(const char *path, struct err *err);
 struct crypto_key *crypto_key_load_public(const char *path, struct err *err);
 void crypto_key_free(struct crypto_key *key);
 #define CRYPTO_SIGNATURE_SIZE 64
-int crypto_sign(const struct crypto_key *key, const void *bytes, size_t length, unsigned char out[static CRYPTO_SIGNATURE_SIZE], struct err *err);
-bool crypto_verify(const struct crypto_key *key, const void *bytes, size_t length, const unsigned char *signature, size_t signature_length);
+int crypto_sign(const struct crypto_key *key, const void *bytes, size_t length, unsigned char out[static CRYPTO_SIGNATURE_SIZE],
+	struct err *err);
+bool crypto_verify(const struct crypto_key *key, const void *bytes, size_t length, const unsigned char *signature,
+	size_t signature_length);
 
 #endif

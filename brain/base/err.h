@@ -41,4 +41,7 @@ int err_set_errno(struct err *err, int number, const char *format, ...) __attrib
 /* Puts "format: " before the text that is there; kind and number stay. Returns -1. */
 int err_wrap(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Ends the process (abort) with a line on standard error: no memory, and mistakes of ours. Never for what came from outside. */
+void err_fatal(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
 #endif

@@ -18,8 +18,13 @@ struct log_field {
 	int64_t number;
 };
 
+static inline const char *log_text(const char *text)
+{
+	return text ? text : "-";
+}
+
 #define LOG_WHAT(words) {.key = "", .text = (words)}
-#define LOG_TEXT(name, value) {.key = (name), .text = (value) ? (value) : "-"}
+#define LOG_TEXT(name, value) {.key = (name), .text = log_text(value)}
 #define LOG_NUMBER(name, value) {.key = (name), .number = (value)}
 #define LOG_ERR(error) {.key = "error", .text = (error)->text}
 #define LOG_END {.key = NULL}

@@ -3,6 +3,7 @@
 #define BYOCI_CONF_OPTION_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum option_kind { /* of section */
@@ -25,8 +26,9 @@ enum option_type {
 	OPTION_SIZE,      /* 64k, 512M, 2G; value in bytes (powers of 1024) */
 	OPTION_PATH,      /* absolute */
 	OPTION_ADDRESS,   /* HOST:PORT, numeric host or localhost */
-	OPTION_URL,       /* http(s), ssh, git, file */
-	OPTION_REF,       /* refs/heads/… or a branch name */
+	OPTION_URL,       /* http(s), ssh, git, file; no password in it */
+	OPTION_PLACE,     /* a PATH or a URL */
+	OPTION_REFS,      /* comma separated refs/heads/… or branch names; the value has them in full: refs/heads/main */
 	OPTION_CHOICE     /* one of `choices` */
 };
 
@@ -36,6 +38,7 @@ struct option {
 	enum option_type type;
 	int64_t minimum, maximum; /* of integers, durations and sizes; both 0: any */
 	const char *choices;      /* "a|b|c" */
+	const char *refers;       /* kind of the sections that the names are names of ("job"); NULL: of none */
 	const char *fallback;     /* default, expanded like any value; NULL: none */
 	bool mandatory;
 	const char *text;         /* one sentence for people */
@@ -44,6 +47,19 @@ struct option {
 extern const struct option option_table[];
 extern const unsigned option_count;
 
+/* The row, or NULL. */
+const struct option *option_find(enum option_kind kind, const char *name);
+
+/* What `kind`'s rows have that looks most like `name`; NULL when nothing does. */
+const char *option_nearest(enum option_kind kind, const char *name);
+
+/* "namespace", "project", … */
 const char *option_kind_name(enum option_kind kind);
+
+/* -1 when there is no such kind. "namespace" is none: its sections are named by the namespace alone. */
+int option_kind_find(const char *name, size_t length, enum option_kind *kind);
+
+/* Whether a namespace can't have that name, because an option's name begins with it ("git": git.user). */
+bool option_reserves(const char *name, size_t length);
 
 #endif

@@ -16,6 +16,7 @@ struct approve_verdict {
 	char why[256];      /* one line for people: who approved, or what is missing */
 };
 
-void approve_decide(const struct forge_proposal *proposal, const struct approve_criteria *criteria, struct approve_verdict *verdict);
+void approve_decide(
+	const struct forge_proposal *proposal, const struct approve_criteria *criteria, struct approve_verdict *verdict);
 
 #endif

@@ -28,7 +28,8 @@ struct dialect {
 	const char *event_header, *delivery_header;
 	const char *ping;  /* value of the event header that is a ping; NULL: none */
 	/* Texts in the arena. ERR_INPUT: not understood (the delivery stays stored). NULL: not read yet. */
-	int (*event)(struct arena *arena, const char *kind, const void *body, size_t length, struct dialect_event *event, struct err *err);
+	int (*event)(
+		struct arena *arena, const char *kind, const void *body, size_t length, struct dialect_event *event, struct err *err);
 	/* Parses what reading the proposal back gave. NULL: not read yet. */
 	int (*proposal)(struct arena *arena, const void *reply, size_t length, struct forge_proposal *proposal, struct err *err);
 };

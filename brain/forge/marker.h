@@ -1,4 +1,4 @@
-/* The mark of one thing said to the outside: hash(proposal, approved commit, merge id, kind). Brain and slave compute the same. */
+/* The mark of one thing said to the outside: hash(proposal, approved commit, merge id, kind); the same in brain and slave. */
 #ifndef BYOCI_FORGE_MARKER_H
 #define BYOCI_FORGE_MARKER_H
 

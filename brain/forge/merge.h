@@ -16,6 +16,7 @@ struct merge_plan {
 };
 
 /* ERR_REFUSED when the source is dated more than 600 s after `now`. Texts are in the arena. */
-int merge_plan(struct arena *arena, const struct forge_proposal *proposal, const char *source, int64_t now, struct merge_plan *plan, struct err *err);
+int merge_plan(struct arena *arena, const struct forge_proposal *proposal, const char *source, int64_t now,
+	struct merge_plan *plan, struct err *err);
 
 #endif

@@ -41,10 +41,12 @@ struct forge_proposal {
 	size_t approval_count;
 };
 
-/* "ssh://user@host:22/path/sample.git/", "user@host:path/sample" → "host:22/path/sample", "host/path/sample": what records are signed over. NULL: not an address. */
+/* "ssh://user@host:22/path/sample.git/", "user@host:path/sample" → "host:22/path/sample", "host/path/sample": what records are
+ * signed over. NULL: not an address. */
 char *forge_identity(struct arena *arena, const char *address);
 
-/* refs/heads/… and names of proposals that are safe in refs, paths and pages: [a-z0-9][a-z0-9._-]{0,62}, no "..", not ending in ".lock" or ".". */
+/* refs/heads/… and names of proposals that are safe in refs, paths and pages: [a-z0-9][a-z0-9._-]{0,62}, no "..", not ending in
+ * ".lock" or ".". */
 bool forge_name_valid(const char *name);
 bool forge_commit_valid(const char *commit); /* 40 or 64 lower-case hex digits */
 

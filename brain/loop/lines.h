@@ -18,19 +18,31 @@
 struct lines;        /* one connection */
 struct lines_server;
 
-/* `message` is borrowed. NULL message: the other side closed, or broke the rules (`err` then says how); the connection is freed after the call. */
+/*
+ * `message` is borrowed. NULL message: the other side closed, or broke the rules (`err` then says how); the connection is
+ * freed after the call.
+ */
 typedef void lines_fn(void *cookie, struct lines *lines, const json_t *message, const struct err *err);
 
 /* A new connection by `uid`. Returns the cookie for its calls, or NULL to refuse (it gets {"error":…} and is closed). */
 typedef void *lines_accept_fn(void *cookie, struct lines *lines, uid_t uid, pid_t pid);
 
-struct lines_server *lines_serve(struct loop *loop, const char *path, lines_accept_fn *accept, lines_fn *message, void *cookie, struct err *err);
+/*
+ * Listens at `path` (sock_listen). At most 256 connections at once: more are refused with {"error":…}. Nothing is read from
+ * a connection whose other side does not take its answers.
+ */
+struct lines_server *lines_serve(struct loop *loop, const char *path, lines_accept_fn *accept, lines_fn *message, void *cookie,
+	struct err *err);
+/* Not from a callback. Connections that are open get their last call, without an error. NULL is allowed. */
 void lines_server_free(struct lines_server *server);
 
 /* Connects; local and at once. */
 struct lines *lines_connect(struct loop *loop, const char *path, lines_fn *message, void *cookie, struct err *err);
 
-/* Queues one line; the reference to `message` is taken (json_decref by lines). -1: over the backlog, the connection will be closed. */
+/*
+ * Queues one line; the reference to `message` is taken (json_decref by lines). -1: over the backlog, the connection will be
+ * closed.
+ */
 int lines_send(struct lines *lines, json_t *message);
 bool lines_full(const struct lines *lines);
 /* Called once when the queue has drained to under half after lines_full() was true. */

@@ -1,0 +1,291 @@
+#include "build/build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/jsonget.h"
+#include "build/executor.h"
+#include "forge/job.h"
+#include "forge/merge.h"
+#include "forge/result.h"
+#include "forge/spec.h"
+#include "gate/item.h"
+#include "proposal/proposal.h"
+
+#define STAGE_NAME "build"
+enum { SPEC_NODES = 10000 };
+
+char *build_log_path(const struct brain *brain, struct arena *arena, const char *build)
+{
+	return arena_printf(arena, "%s/%s.log", brain->logs, build);
+}
+
+void build_take(struct brain *brain, struct arena *arena, enum store_id id, struct build_row *row)
+{
+	struct store *store = brain->store;
+
+	*row = (struct build_row){
+		.id = store_integer(store, id, 0),
+		.build = store_text(store, id, 1, arena),
+		.item = store_integer(store, id, 2),
+		.attempt = store_integer(store, id, 3),
+		.state = store_text(store, id, 4, arena),
+		.spec = store_text(store, id, 5, arena),
+		.asked = store_integer(store, id, 6),
+		.started = store_integer(store, id, 7),
+		.ended = store_integer(store, id, 8),
+		.outcome = store_text(store, id, 9, arena),
+		.reason = store_text(store, id, 10, arena),
+		.merged = store_text(store, id, 11, arena),
+		.result = store_text(store, id, 12, arena),
+	};
+}
+
+static int take_found(struct brain *brain, struct arena *arena, enum store_id id, int found, struct build_row *row)
+{
+	if (found == 1) {
+		build_take(brain, arena, id, row);
+		store_reset(brain->store, id);
+	}
+	return found;
+}
+
+int build_get(struct brain *brain, struct arena *arena, int64_t id, struct build_row *row, struct err *err)
+{
+	return take_found(brain, arena, STORE_BUILD_GET, store_one(brain->store, STORE_BUILD_GET, err, STORE_INTEGER(id)), row);
+}
+
+int build_find(struct brain *brain, struct arena *arena, const char *build, struct build_row *row, struct err *err)
+{
+	return take_found(brain, arena, STORE_BUILD_FIND, store_one(brain->store, STORE_BUILD_FIND, err, STORE_TEXT(build)), row);
+}
+
+int build_of_item(struct brain *brain, struct arena *arena, int64_t item, struct build_row *row, struct err *err)
+{
+	return take_found(
+		brain, arena, STORE_BUILD_OF_ITEM, store_one(brain->store, STORE_BUILD_OF_ITEM, err, STORE_INTEGER(item)), row);
+}
+
+/* The end of a build, told to the gate. `line` NULL: no result that holds. */
+struct build_end {
+	enum outcome outcome;
+	const char *reason, *merged, *line;
+};
+
+static int end_build(struct brain *brain, int64_t id, const struct build_end *end, struct err *err)
+{
+	if (store_run(brain->store, STORE_BUILD_DONE, err, STORE_INTEGER(id), STORE_INTEGER(clock_wall_ms()),
+		STORE_TEXT(outcome_word(end->outcome)), STORE_TEXT(end->reason), STORE_TEXT(end->merged), STORE_TEXT(end->line)) < 0)
+		return -1;
+	return store_changed(brain->store) ? brain_tell(brain, STAGE_GATE, "built", id, 0, err) : 0;
+}
+
+/* What is computed and can be wrong with it is `why`, not the store's failure. */
+static json_t *make_spec(struct brain *brain, struct arena *arena, const struct build_row *build, const struct item *item,
+	const struct proposal_row *row, struct err *why)
+{
+	const char *const *jobs, *section = arena_printf(arena, "project/%s", row->project);
+	char digest[JOB_DIGEST_SIZE];
+	struct forge_proposal proposal;
+	struct merge_plan plan;
+
+	if (proposal_parse(arena, row, &proposal, why) < 0 ||
+		merge_plan(arena, &proposal, item->source, clock_wall_ms() / 1000, &plan, why) < 0 ||
+		conf_list(brain->conf, arena, section, "jobs", &jobs, why) < 0)
+		return NULL;
+	if (!jobs[0] || jobs[1]) {
+		err_set(why, ERR_REFUSED, "[%s] jobs: exactly one job is supported", section);
+		return NULL;
+	}
+	if (job_digest(brain->conf, jobs[0], digest, why) < 0)
+		return NULL;
+	return spec_build(&(struct spec){
+		.build = build->build,
+		.namespace = brain->namespace,
+		.project = row->project,
+		.proposal = row->name,
+		.target = item->target,
+		.attempt = build->attempt,
+		.trees = &(struct spec_tree){
+			.repository = proposal.repository,
+			.base = plan.base,
+			.path = "",
+			.merges = &(struct spec_merge){
+				.source = plan.source,
+				.method = "merge",
+				.message = plan.message,
+				.author = spec_author_join(arena, plan.author_name, plan.author_email),
+				.date = plan.date,
+			},
+			.merge_count = 1,
+		},
+		.tree_count = 1,
+		.jobs = &(struct spec_job){.name = jobs[0], .digest = digest},
+		.job_count = 1,
+	}, why);
+}
+
+static int send_build(struct brain *brain, struct arena *arena, const struct build_row *build, json_t *spec, struct err *err)
+{
+	char *dumped = json_dumps(spec, JSON_COMPACT), *text = arena_strdup(arena, dumped);
+	const char *slave = "local";
+	struct calls_intent intent = {.kind = EXECUTOR_KIND, .key = build->build, .request = text, .stage = STAGE_BUILD};
+	struct err ignored;
+
+	free(dumped);
+	if (conf_text(brain->conf, NULL, "slave.name", &slave, &ignored) < 0)
+		slave = "local";
+	intent.lane = arena_printf(arena, "slave/%s", slave);
+	if (store_run(brain->store, STORE_BUILD_SPEC, err, STORE_INTEGER(build->id), STORE_TEXT(text)) < 0)
+		return -1;
+	return calls_add(brain, &intent, NULL, err);
+}
+
+static enum outcome outcome_of(enum err_kind kind)
+{
+	if (kind == ERR_REFUSED || kind == ERR_INPUT)
+		return OUTCOME_REFUSED;
+	return kind == ERR_MOVED ? OUTCOME_MOVED : OUTCOME_INFRASTRUCTURE;
+}
+
+static enum step step_asked(struct brain *brain, struct arena *arena, int64_t ref, struct err *err)
+{
+	struct build_row build;
+	struct item item;
+	struct proposal_row row;
+	struct err why = {.kind = ERR_NONE};
+	json_t *spec;
+	int found = build_get(brain, arena, ref, &build, err), done;
+
+	if (found > 0)
+		found = item_get(brain, arena, build.item, &item, err);
+	if (found > 0)
+		found = proposal_get(brain, arena, item.proposal, &row, err);
+	if (found <= 0)
+		return brain_step(found);
+	if (strcmp(item.state, "building") != 0)
+		return brain_step(
+			end_build(brain, ref, &(struct build_end){OUTCOME_CANCELLED, "it is not wanted any more", NULL, NULL}, err));
+	spec = make_spec(brain, arena, &build, &item, &row, &why);
+	if (!spec)
+		return brain_step(end_build(brain, ref, &(struct build_end){outcome_of(why.kind), why.text, NULL, NULL}, err));
+	done = send_build(brain, arena, &build, spec, err);
+	json_decref(spec);
+	return brain_step(done);
+}
+
+/* The build that a call is about. 1, 0, -1. */
+static int build_of_call(
+	struct brain *brain, struct arena *arena, int64_t call, struct calls_answer *answer, struct build_row *build, struct err *err)
+{
+	int found = calls_get(brain, arena, call, answer, err);
+
+	return found > 0 ? build_find(brain, arena, answer->key, build, err) : found;
+}
+
+static enum step step_began(struct brain *brain, struct arena *arena, int64_t ref, struct err *err)
+{
+	struct calls_answer answer;
+	struct build_row build;
+	int found = build_of_call(brain, arena, ref, &answer, &build, err);
+
+	if (found > 0)
+		found = store_run(brain->store, STORE_BUILD_RUNNING, err, STORE_INTEGER(build.id), STORE_INTEGER(clock_wall_ms()));
+	return brain_step(found);
+}
+
+static struct crypto_key *load_key(const struct brain *brain, struct arena *arena, struct err *err)
+{
+	const char *slave;
+
+	if (conf_text(brain->conf, NULL, "slave.name", &slave, err) < 0)
+		return NULL;
+	return crypto_key_load_public(
+		arena_printf(arena, "%s/etc/byoci/%s/result-keys/%s.pub", brain->root, brain->namespace, slave), err);
+}
+
+/* Whether the result is about exactly what was asked for: anything else is another build's, or the slave's mistake. */
+static int check_result(struct arena *arena, const struct build_row *build, const struct result *result, struct err *err)
+{
+	struct spec spec;
+	json_t *json = jsonget_parse(build->spec, strlen(build->spec), SPEC_NODES, err);
+	bool same;
+
+	if (!json)
+		return -1;
+	if (spec_parse(arena, json, &spec, err) < 0) {
+		json_decref(json);
+		return -1;
+	}
+	json_decref(json);
+	same = strcmp(result->build, spec.build) == 0 && strcmp(result->namespace, spec.namespace) == 0 &&
+		strcmp(result->project, spec.project) == 0 && strcmp(result->proposal, spec.proposal) == 0 &&
+		strcmp(result->target, spec.target) == 0 && result->attempt == spec.attempt &&
+		strcmp(result->base, spec.trees[0].base) == 0 && strcmp(result->source, spec.trees[0].merges[0].source) == 0;
+	if (!same)
+		return err_set(err, ERR_REFUSED, "the signed result is about something else than this build");
+	if (result->outcome == OUTCOME_SUCCESS && (result->job_count != 1 || strcmp(result->jobs[0].name, spec.jobs[0].name) != 0 ||
+		strcmp(result->jobs[0].digest, spec.jobs[0].digest) != 0 || result->jobs[0].outcome != OUTCOME_SUCCESS ||
+		!forge_commit_valid(result->merge)))
+		return err_set(
+			err, ERR_REFUSED, "the signed result says success, but not of the job %s as it is configured", spec.jobs[0].name);
+	return 0;
+}
+
+static int read_result(struct brain *brain, struct arena *arena, const struct build_row *build, const char *line,
+	struct result *result, struct err *err)
+{
+	struct crypto_key *key = load_key(brain, arena, err);
+	int read;
+
+	if (!key)
+		return -1;
+	read = result_read_line(arena, line, key, result, err);
+	crypto_key_free(key);
+	return read < 0 ? -1 : check_result(arena, build, result, err);
+}
+
+static enum step step_answer(struct brain *brain, struct arena *arena, int64_t ref, struct err *err)
+{
+	struct calls_answer answer;
+	struct build_row build;
+	struct result result;
+	struct err why = {.kind = ERR_NONE};
+	struct build_end end = {.merged = NULL, .line = NULL};
+	int found = build_of_call(brain, arena, ref, &answer, &build, err);
+
+	if (found <= 0)
+		return brain_step(found);
+	if (answer.outcome != OUTCOME_SUCCESS) {
+		end.outcome = answer.outcome;
+		end.reason = answer.text;
+	} else if (read_result(brain, arena, &build, answer.text, &result, &why) < 0) {
+		end.outcome = OUTCOME_INFRASTRUCTURE;
+		end.reason = arena_printf(arena, "no result that holds: %s", why.text);
+	} else {
+		end.outcome = result.outcome;
+		end.reason = result.reason;
+		end.merged = *result.merge ? result.merge : NULL;
+		end.line = answer.text;
+	}
+	return brain_step(end_build(brain, build.id, &end, err));
+}
+
+static enum step step_unwanted(struct brain *brain, struct arena *arena, int64_t ref, struct err *err)
+{
+	struct build_row build;
+	int found = build_of_item(brain, arena, ref, &build, err);
+
+	if (found > 0 && strcmp(build.state, "done") != 0)
+		found = calls_cancel(brain, EXECUTOR_KIND, build.build, err);
+	return brain_step(found);
+}
+
+const struct brain_handler build_handlers[] = {
+	{"asked", step_asked},
+	{"began", step_began},
+	{"answer", step_answer},
+	{"unwanted", step_unwanted},
+	{NULL, NULL},
+};

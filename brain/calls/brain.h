@@ -1,0 +1,98 @@
+/*
+ * The brain: one process, one thread, one state file. What all its stages share, and the turn that drives them.
+ *
+ * A turn of the loop has at most one transaction. brain_begin() opens it when the first row is to be written; steps, hook
+ * requests and answers of calls write in it, each in a savepoint; at the end of the turn it is committed, and only then
+ * what waits for it happens: brain_after() callbacks (HTTP answers) and the start of calls.
+ *
+ * A step is a pure change of rows: no I/O, no waiting. It looks at one row of its stage's inbox and may append to any inbox.
+ * STEP_DONE takes the row out; STEP_FAILED (the store failed: nothing else does) undoes the step, and it is tried again
+ * later. What comes from outside and makes no sense is no failure: it is a decision.
+ */
+#ifndef BYOCI_CALLS_BRAIN_H
+#define BYOCI_CALLS_BRAIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "conf/conf.h"
+#include "loop/loop.h"
+#include "store/store.h"
+
+struct brain;
+struct calls; /* calls/calls.h */
+
+enum stage { STAGE_PROPOSAL, STAGE_GATE, STAGE_BUILD, STAGE_LANDING, STAGE_REPORT, STAGE_COUNT };
+enum step { STEP_DONE, STEP_FAILED };
+
+/* The end of a step, from what a function of it returned: -1 is STEP_FAILED. */
+enum step brain_step(int done);
+
+typedef enum step brain_step_fn(struct brain *brain, struct arena *arena, int64_t ref, struct err *err);
+struct brain_handler {
+	const char *kind; /* of the inbox row; NULL ends the list */
+	brain_step_fn *step;
+};
+struct brain_stage {
+	const char *name; /* as in decisions */
+	const struct brain_handler *handlers;
+};
+
+/* What other parts want to hear of at once; set by main, any may be NULL. */
+struct brain_ears {
+	void (*log_grew)(void *cookie, const char *build); /* bytes were added to its log, or it ended */
+	void *cookie;
+};
+
+struct brain {
+	const struct conf *conf;
+	const char *namespace;
+	const char *const *overrides;     /* of -O; NULL-ended, may be NULL */
+	const char *root;                 /* before /etc, for tests; "" */
+	const char *folder;               /* {state}/brain */
+	const char *logs;                 /* {state}/brain/logs */
+	const char *programs;             /* folder of the byoci programs: the one that this one is in */
+	struct loop *loop;
+	struct store *store;
+	struct calls *calls;
+	const struct brain_stage *stages; /* STAGE_COUNT of them */
+	struct brain_ears ears;
+	int64_t started;                  /* ms since 1970 */
+	struct brain_turn *turn;          /* brain.c's own */
+};
+
+/* Joins it to the loop; the first turn is asked for, it handles what was left when the brain ended. */
+int brain_init(struct brain *brain, struct err *err);
+/* Undoes what is not committed; brain_after() callbacks hear false. */
+void brain_release(struct brain *brain);
+
+/* Opens the turn's transaction if it is not. */
+int brain_begin(struct brain *brain, struct err *err);
+/* A turn soon, also when nothing was written. */
+void brain_wake(struct brain *brain);
+/* The transaction can't be kept: it is rolled back at the end of the turn. */
+void brain_spoil(struct brain *brain);
+
+/* Called once after this turn's COMMIT, or its failure (`kept` is false). */
+typedef void brain_after_fn(void *cookie, bool kept);
+void brain_after(struct brain *brain, brain_after_fn *call, void *cookie);
+
+/* False: the last COMMIT failed (/readyz). */
+bool brain_healthy(const struct brain *brain);
+
+/* The rest is for steps and for code between brain_begin() and the turn's end; each returns 0, or -1 when the store failed. */
+
+/* Appends to a stage's inbox; the row is looked at `delay_ms` from now, 0: in this turn. */
+int brain_tell(struct brain *brain, enum stage stage, const char *kind, int64_t ref, int64_t delay_ms, struct err *err);
+
+/* Records a reason. `delivery` and `proposal` may be 0. Long texts are cut, control characters replaced. */
+struct brain_reason {
+	const char *stage;
+	int64_t delivery, proposal;
+};
+int brain_decide(struct brain *brain, const struct brain_reason *about, struct err *err, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+#endif

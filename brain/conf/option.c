@@ -1,0 +1,175 @@
+#include "conf/option.h"
+
+#include <string.h>
+
+#include "conf/nearest.h"
+
+#define KIB INT64_C(1024)
+#define MIB (KIB * 1024)
+#define GIB (MIB * 1024)
+#define TIB (GIB * 1024)
+#define SECOND INT64_C(1000)
+#define DAY (24 * 3600 * SECOND)
+
+#define NAMESPACE(n, t) .kind = OPTION_NAMESPACE, .name = (n), .type = (t)
+#define PROJECT(n, t) .kind = OPTION_PROJECT, .name = (n), .type = (t)
+#define JOB(n, t) .kind = OPTION_JOB, .name = (n), .type = (t)
+#define BACKING(n, t) .kind = OPTION_BACKING, .name = (n), .type = (t)
+#define ACCOUNT(n, t) .kind = OPTION_ACCOUNT, .name = (n), .type = (t)
+
+const struct option option_table[] = {
+	/* Places and users. */
+	{NAMESPACE("state", OPTION_PATH), .fallback = "/var/lib/byoci/{byoci}", .text = "Folder of everything that is kept."},
+	{NAMESPACE("run", OPTION_PATH), .fallback = "/run/byoci/{byoci}",
+		.text = "Folder of sockets and pid files; gone after a reboot."},
+	{NAMESPACE("secrets", OPTION_PATH), .fallback = "{state}/secrets",
+		.text = "Folder of the secrets: brain/, slave/, land/ and git/, each readable by its user only."},
+	{NAMESPACE("libexec", OPTION_PATH), .fallback = "/usr/local/lib/byoci/{byoci}",
+		.text = "Folder of the installed programs of this namespace."},
+	{NAMESPACE("user", OPTION_NAME), .fallback = "byoci-{byoci}", .text = "User of the brain."},
+	{NAMESPACE("slave.user", OPTION_NAME), .fallback = "byoci-{byoci}-slave",
+		.text = "User of the slave's daemon and its builds."},
+	{NAMESPACE("land.user", OPTION_NAME), .fallback = "byoci-{byoci}-land", .text = "User that holds the landing key."},
+	{NAMESPACE("git.user", OPTION_NAME), .fallback = "byoci-{byoci}-git",
+		.text = "User of the plain git repositories, and of their ssh addresses."},
+
+	/* The brain. */
+	{NAMESPACE("hook.listen", OPTION_ADDRESS), .fallback = "127.0.0.1:8810",
+		.text = "Where forges post their web hooks to."},
+	{NAMESPACE("hook.body.limit", OPTION_SIZE), .minimum = KIB, .maximum = 64 * MIB, .fallback = "25M",
+		.text = "A larger hook is refused (413)."},
+	{NAMESPACE("pages.listen", OPTION_ADDRESS), .fallback = "127.0.0.1:8811", .text = "Where the pages are served."},
+	{NAMESPACE("public.url", OPTION_URL), .fallback = "http://{pages.listen}",
+		.text = "How the pages are reached from outside: written into comments."},
+	{NAMESPACE("brain.socket", OPTION_PATH), .fallback = "{run}/brain/socket", .text = "The brain's control socket."},
+	{NAMESPACE("brain.principal", OPTION_NAME), .fallback = "brain",
+		.text = "The brain's name in allowed_signers; its approvals never count."},
+
+	/* Slave, landing and worker. */
+	{NAMESPACE("slave.name", OPTION_NAME), .fallback = "local",
+		.text = "Name of this slave in results; its public key is result-keys/NAME.pub."},
+	{NAMESPACE("slave.socket", OPTION_PATH), .fallback = "{run}/slave/socket", .text = "Where byoci-slave serve listens."},
+	{NAMESPACE("slave.clients", OPTION_NAMES), .text = "Further users who may ask the slave for builds."},
+	{NAMESPACE("land.socket", OPTION_PATH), .fallback = "{run}/land/socket",
+		.text = "Where byoci-slave serve --land listens."},
+	{NAMESPACE("land.clients", OPTION_NAMES), .text = "Further users who may ask for landings."},
+	{NAMESPACE("landing.fullname", OPTION_TEXT), .fallback = "byoci", .text = "Author and committer of merges."},
+	{NAMESPACE("landing.email", OPTION_TEXT), .fallback = "byoci@localhost",
+		.text = "Mail address of the author and committer of merges."},
+	{NAMESPACE("landing.principal", OPTION_NAME), .fallback = "landing",
+		.text = "The landing account's name in allowed_signers; its approvals never count."},
+	{NAMESPACE("worker.socket", OPTION_PATH), .fallback = "{run}/worker/socket", .text = "Where byoci-worker listens."},
+	{NAMESPACE("worker.ids.first", OPTION_INTEGER), .minimum = 100000, .maximum = 4290000000, .fallback = "1000000000",
+		.text = "First of the user and group ids of the workers, 65536 for each slot; no two namespaces may share any."},
+	{NAMESPACE("worker.slots", OPTION_INTEGER), .minimum = 1, .maximum = 64, .fallback = "2",
+		.text = "How many workers there may be at a time."},
+
+	/* The built-in git forge. */
+	{NAMESPACE("git.listen", OPTION_ADDRESS), .fallback = "127.0.0.1:8812",
+		.text = "Where the ssh server of the plain git repositories listens."},
+	{NAMESPACE("git.root", OPTION_PATH), .fallback = "{state}/git", .text = "Folder of the plain git repositories."},
+	{NAMESPACE("git.config", OPTION_PATH), .fallback = "/etc/byoci/{byoci}/gitconfig",
+		.text = "The only git configuration that byoci's own git commands read."},
+
+	{PROJECT("repository", OPTION_URL), .mandatory = true, .text = "Where the project is cloned from and landed to."},
+	{PROJECT("repository.read", OPTION_PLACE), .fallback = "{repository}",
+		.text = "Where it is read from, when that is nearer or needs no key."},
+	{PROJECT("account", OPTION_NAME), .refers = "account", .fallback = "git", .text = "The forge account: [account/NAME]."},
+	{PROJECT("target", OPTION_REFS), .fallback = "main", .text = "The gated branches."},
+	{PROJECT("jobs", OPTION_NAMES), .refers = "job", .mandatory = true,
+		.text = "The jobs that must succeed before anything lands: [job/NAME]."},
+	{PROJECT("approvals", OPTION_INTEGER), .minimum = 1, .maximum = 100, .fallback = "1",
+		.text = "How many people must approve."},
+	{PROJECT("approvals.self", OPTION_BOOLEAN), .fallback = "no", .text = "Whether the proposer's own approval counts."},
+	{PROJECT("allowed_signers", OPTION_PATH), .fallback = "/etc/byoci/{byoci}/allowed_signers/{name}",
+		.text = "Who may propose and approve: ssh-keygen's ALLOWED SIGNERS file."},
+	{PROJECT("landing.key", OPTION_PATH), .fallback = "{secrets}/land/id_ed25519",
+		.text = "The ssh key that may move the gated branches."},
+
+	{JOB("backing", OPTION_NAME), .refers = "backing", .mandatory = true,
+		.text = "What its workers are made from: [backing/NAME]."},
+	{JOB("setup.command", OPTION_TEXT), .text = "Run before the tests, in their folder."},
+	{JOB("tests.command", OPTION_TEXT), .mandatory = true, .text = "The tests: succeed when it exits with 0."},
+	{JOB("tests.limit", OPTION_DURATION), .minimum = SECOND, .maximum = 7 * DAY, .fallback = "1h",
+		.text = "Tests that take longer are ended."},
+	{JOB("output.limit", OPTION_SIZE), .minimum = KIB, .maximum = GIB, .fallback = "16M",
+		.text = "Tests that print more are ended."},
+	{JOB("memory", OPTION_SIZE), .minimum = 16 * MIB, .maximum = 16 * TIB, .fallback = "2G", .text = "Memory of a worker."},
+	{JOB("processes", OPTION_INTEGER), .minimum = 16, .maximum = 1000000, .fallback = "1024",
+		.text = "Processes and threads of a worker."},
+	{JOB("disk", OPTION_SIZE), .minimum = 16 * MIB, .maximum = 16 * TIB, .fallback = "2G",
+		.text = "What a worker may write, in memory (tmpfs)."},
+	{JOB("cpus", OPTION_INTEGER), .minimum = 1, .maximum = 4096,
+		.text = "Processors of a worker; all, when it is not set."},
+
+	{BACKING("suite", OPTION_NAME), .fallback = "bookworm", .text = "The Debian release."},
+	{BACKING("variant", OPTION_CHOICE), .choices = "minbase|apt|essential|buildd|important|standard", .fallback = "minbase",
+		.text = "What is installed before any package: mmdebstrap's variant."},
+	{BACKING("packages", OPTION_NAMES), .text = "Packages that are installed as well."},
+	{BACKING("setup.command", OPTION_TEXT), .text = "Run in it once, when it is made."},
+	{BACKING("mirror", OPTION_URL), .text = "Where the packages come from; the host's own sources, when it is not set."},
+
+	{ACCOUNT("dialect", OPTION_CHOICE), .choices = "git|launchpad|github|gitea|gitlab", .fallback = "{name}",
+		.text = "What the forge speaks."},
+	{ACCOUNT("secret", OPTION_PATH), .fallback = "{secrets}/brain/hook-{name}",
+		.text = "File of the secret that its hooks are signed with."},
+	{ACCOUNT("secret.previous", OPTION_PATH), .fallback = "{secret}.previous",
+		.text = "File of the secret before that one, good until it is removed."},
+};
+
+const unsigned option_count = sizeof option_table / sizeof *option_table;
+
+static const char *const kind_names[] = {
+	[OPTION_NAMESPACE] = "namespace",
+	[OPTION_PROJECT] = "project",
+	[OPTION_JOB] = "job",
+	[OPTION_BACKING] = "backing",
+	[OPTION_ACCOUNT] = "account",
+	[OPTION_SLAVE] = "slave",
+};
+
+const struct option *option_find(enum option_kind kind, const char *name)
+{
+	for (unsigned i = 0; i < option_count; i++)
+		if (option_table[i].kind == kind && strcmp(option_table[i].name, name) == 0)
+			return &option_table[i];
+	return NULL;
+}
+
+const char *option_nearest(enum option_kind kind, const char *name)
+{
+	struct nearest nearest = nearest_to(name);
+
+	for (unsigned i = 0; i < option_count; i++)
+		if (option_table[i].kind == kind)
+			nearest_try(&nearest, option_table[i].name);
+	return nearest.best;
+}
+
+const char *option_kind_name(enum option_kind kind)
+{
+	return kind_names[kind];
+}
+
+int option_kind_find(const char *name, size_t length, enum option_kind *kind)
+{
+	for (unsigned i = OPTION_PROJECT; i < sizeof kind_names / sizeof *kind_names; i++) {
+		if (strlen(kind_names[i]) == length && memcmp(kind_names[i], name, length) == 0) {
+			*kind = (enum option_kind)i;
+			return 0;
+		}
+	}
+	return -1;
+}
+
+bool option_reserves(const char *name, size_t length)
+{
+	enum option_kind kind;
+
+	if ((length == 5 && memcmp(name, "byoci", 5) == 0) || option_kind_find(name, length, &kind) == 0)
+		return true;
+	for (unsigned i = 0; i < option_count; i++)
+		if (strcspn(option_table[i].name, ".") == length && memcmp(option_table[i].name, name, length) == 0)
+			return true;
+	return false;
+}

@@ -1,0 +1,270 @@
+/* The verbs that ask the brain: one line over its control socket, and a form for people. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/jsonget.h"
+#include "ctl/verb.h"
+#include "forge/outcome.h"
+#include "forge/spec.h"
+#include "loop/lines.h"
+
+enum { LIMIT_MS = 30000, FOLLOW_EVERY_US = 300000 };
+
+/* "07:05:12.345", with the date when it is not today's. */
+static const char *when(int64_t ms, char out[static 32])
+{
+	time_t seconds = (time_t)(ms / 1000), now = (time_t)(clock_wall_ms() / 1000);
+	struct tm then, today;
+	size_t length;
+
+	localtime_r(&seconds, &then);
+	localtime_r(&now, &today);
+	length =
+		strftime(out, 32, then.tm_year == today.tm_year && then.tm_yday == today.tm_yday ? "%H:%M:%S" : "%F %H:%M:%S", &then);
+	snprintf(out + length, 32 - length, ".%03d", (int)(ms % 1000));
+	return out;
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	return jsonget_string_or(object, key, "-");
+}
+
+static void print_daemon(const json_t *status, const char *key, const char *name)
+{
+	const json_t *state = json_object_get(status, key);
+	bool answers = jsonget_boolean_or(state, "answers", false);
+
+	printf("%-11s %s %s\n", name, answers ? "answers on" : "does not answer:", text_of(state, answers ? "socket" : "why"));
+}
+
+static void print_status(const json_t *reply)
+{
+	const json_t *row;
+	char time[32];
+	size_t i;
+
+	printf("namespace   %s, version %s, since %s\n", text_of(reply, "namespace"), text_of(reply, "version"),
+		when(jsonget_integer_or(reply, "since", 0), time));
+	printf("deliveries  %lld\n", (long long)jsonget_integer_or(reply, "deliveries", 0));
+	printf("items       %lld queued, %lld running, %lld held\n", (long long)jsonget_integer_or(reply, "queued", 0),
+		(long long)jsonget_integer_or(reply, "running", 0), (long long)jsonget_integer_or(reply, "held", 0));
+	print_daemon(reply, "slave", "slave");
+	print_daemon(reply, "land", "landing");
+	printf("pages       %s\n", text_of(reply, "pages"));
+	if (!jsonget_boolean_or(reply, "healthy", true))
+		puts("TROUBLE     the state can't be written: see the log of byoci-brain");
+	json_array_foreach(json_object_get(reply, "trouble"), i, row) printf("waiting     %s, attempt %lld: %s\n",
+		text_of(row, "lane"), (long long)jsonget_integer_or(row, "attempts", 0), text_of(row, "why"));
+	json_array_foreach(json_object_get(reply, "refused"), i, row) printf(
+		"refused     %lld requests to account %s with %lld, the last at %s: %s\n", (long long)jsonget_integer_or(row, "count", 0),
+		*text_of(row, "account") ? text_of(row, "account") : "(none)", (long long)jsonget_integer_or(row, "status", 0),
+		when(jsonget_integer_or(row, "last", 0), time), text_of(row, "reason"));
+}
+
+static void print_queue(const json_t *reply)
+{
+	const json_t *targets = json_object_get(reply, "targets"), *target, *item;
+	char time[32];
+	size_t i, j;
+
+	if (json_array_size(targets) == 0)
+		puts("nothing is queued");
+	json_array_foreach(targets, i, target) {
+		printf("%s %s\n", text_of(target, "project"), text_of(target, "target"));
+		json_array_foreach(json_object_get(target, "items"), j, item)
+			printf("  %-24s %-9s since %s  %.12s  %s\n", text_of(item, "proposal"), text_of(item, "state"),
+				when(jsonget_integer_or(item, "since", 0), time), text_of(item, "commit"), text_of(item, "why"));
+	}
+}
+
+static void print_proposal(const json_t *reply)
+{
+	const json_t *proposal = json_object_get(reply, "proposal"), *item = json_object_get(reply, "item");
+
+	if (!proposal)
+		return;
+	printf("%s of %s: %s, %.12s for %s\n%s\n", text_of(proposal, "name"), text_of(proposal, "project"),
+		text_of(proposal, "state"), text_of(proposal, "head"), text_of(proposal, "target"), text_of(proposal, "url"));
+	if (json_is_object(item))
+		printf("%s: %s\n", text_of(item, "state"), text_of(item, "why"));
+}
+
+static void print_why(const json_t *reply)
+{
+	const json_t *row;
+	char time[32];
+	size_t i;
+
+	print_proposal(reply);
+	json_array_foreach(json_object_get(reply, "decisions"), i, row)
+		printf("%s  %-8s  %s\n", when(jsonget_integer_or(row, "time", 0), time), text_of(row, "stage"), text_of(row, "text"));
+	json_array_foreach(json_object_get(reply, "waiting"), i, row) printf("waiting: %s, attempt %lld: %s\n", text_of(row, "lane"),
+		(long long)jsonget_integer_or(row, "attempts", 0), text_of(row, "why"));
+}
+
+static void print_show(const json_t *reply)
+{
+	const json_t *row;
+	char time[32];
+	size_t i;
+
+	print_proposal(reply);
+	json_array_foreach(json_object_get(reply, "builds"), i, row) printf("build %s: %s%s%s\n", text_of(row, "build"),
+		strcmp(text_of(row, "outcome"), "-") != 0 ? text_of(row, "outcome") : text_of(row, "state"),
+		strcmp(jsonget_string_or(row, "reason", ""), "") != 0 ? ": " : "", jsonget_string_or(row, "reason", ""));
+	json_array_foreach(json_object_get(reply, "timeline"), i, row)
+		printf("  %-16s %s  %8lld ms\n", text_of(row, "step"), when(jsonget_integer_or(row, "at", 0), time),
+			(long long)jsonget_integer_or(row, "took", 0));
+}
+
+struct ask {
+	const struct verb_call *call;
+	int fd;
+	struct lines_reader *reader;
+};
+
+/* New reference to the reply; NULL with *status, and what is wrong was said. */
+static json_t *ask_brain(struct ask *ask, json_t *args, int *status)
+{
+	struct err err = {.kind = ERR_NONE};
+	json_t *request = json_pack("{s:s, s:o}", "verb", ask->call->verb, "args", args), *answer = NULL, *reply;
+	int sent = lines_call_send(ask->fd, request, &err);
+
+	json_decref(request);
+	if (sent == 0)
+		answer = lines_reader_next(ask->reader, LIMIT_MS, &err);
+	if (!answer) {
+		if (err.kind == ERR_NONE)
+			err_set(&err, ERR_NETWORK, "the brain closed the connection: may you ask it? (root, or its group)");
+		*status = verb_fail(ask->call, &err);
+		return NULL;
+	}
+	reply = json_incref(json_object_get(answer, "reply"));
+	if (!reply) {
+		fprintf(stderr, "byoci %s: %s\n", ask->call->verb, text_of(answer, "error"));
+		*status = (int)jsonget_integer_or(answer, "exit", outcome_exit(OUTCOME_REFUSED));
+	}
+	json_decref(answer);
+	return reply;
+}
+
+static int print_reply(const struct verb_call *call, const json_t *reply)
+{
+	static const struct {
+		const char *verb;
+		void (*print)(const json_t *reply);
+	} forms[] = {{"status", print_status}, {"queue", print_queue}, {"why", print_why}, {"show", print_show}};
+
+	if (call->json) {
+		json_dumpf(reply, stdout, JSON_COMPACT);
+		putchar('\n');
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++)
+		if (strcmp(forms[i].verb, call->verb) == 0)
+			forms[i].print(reply);
+	return 0;
+}
+
+static int print_log(struct ask *ask, const char *build, bool follow)
+{
+	int64_t offset = 0, next;
+	int status = 0;
+	bool ended;
+
+	for (;;) {
+		json_t *reply = ask_brain(ask, json_pack("{s:s, s:I}", "build", build, "offset", (json_int_t)offset), &status);
+
+		if (!reply)
+			return status;
+		fputs(text_of(reply, "lines"), stdout);
+		next = jsonget_integer_or(reply, "offset", offset);
+		ended = jsonget_boolean_or(reply, "ended", true);
+		json_decref(reply);
+		if (next == offset && (ended || !follow))
+			return 0;
+		if (next == offset) {
+			fflush(stdout);
+			usleep(FOLLOW_EVERY_US);
+		}
+		offset = next;
+	}
+}
+
+/* "ssh://…/sample.git#NAME" and "http://…/builds/ID", as we print them, are as good as the name. */
+static const char *name_in(const char *about)
+{
+	const char *mark = strchr(about, '#');
+
+	if (!strstr(about, "://"))
+		return about;
+	if (!mark)
+		mark = strrchr(about, '/');
+	return mark[1] ? mark + 1 : about;
+}
+
+/* What the verb is about: a proposal's name, a build's id, a delivery's number. */
+static json_t *make_args(const char *verb, const char *about, const char *project)
+{
+	bool named = about && !(strcmp(verb, "show") == 0 && spec_build_valid(about));
+
+	if (!about)
+		return json_object();
+	if (strcmp(verb, "why") == 0 && strspn(about, "0123456789") == strlen(about) && !project)
+		return json_pack("{s:I}", "delivery", (json_int_t)strtoll(about, NULL, 10));
+	return json_pack("{s:s, s:s*}", named ? "proposal" : "build", about, "project", project);
+}
+
+static int run(struct ask *ask, const char *about, const char *project, bool follow)
+{
+	json_t *reply;
+	int status = 0;
+
+	if (strcmp(ask->call->verb, "log") == 0)
+		return print_log(ask, about, follow);
+	reply = ask_brain(ask, make_args(ask->call->verb, about, project), &status);
+	if (!reply)
+		return status;
+	status = print_reply(ask->call, reply);
+	json_decref(reply);
+	return status;
+}
+
+static bool needs_name(const char *verb)
+{
+	return strcmp(verb, "status") != 0 && strcmp(verb, "queue") != 0;
+}
+
+int ask_verb(const struct verb_call *call)
+{
+	struct ask ask = {.call = call};
+	const char *project = NULL, *rest[2] = {NULL, NULL}, *path;
+	bool follow = false;
+	const struct verb_option options[] = {
+		{.name = "--project", .value = &project}, {.name = "-f", .other = "--follow", .flag = &follow}, {.name = NULL}};
+	struct err err = {.kind = ERR_NONE};
+	int status;
+
+	if (verb_options(call, options, rest, needs_name(call->verb) ? 1 : 0, &err) < 0)
+		return verb_fail(call, &err);
+	if (needs_name(call->verb) && !rest[0]) {
+		err_set(&err, ERR_USAGE, "it needs a name; see byoci help %s", call->verb);
+		return verb_fail(call, &err);
+	}
+	if (conf_text(call->conf, NULL, "brain.socket", &path, &err) < 0)
+		return verb_fail(call, &err);
+	ask.fd = lines_call_open(path, &err);
+	if (ask.fd < 0)
+		return verb_fail(call, &err);
+	ask.reader = lines_reader_new(ask.fd);
+	status = run(&ask, rest[0] ? name_in(rest[0]) : NULL, project, follow);
+	lines_reader_free(ask.reader);
+	close(ask.fd);
+	return status;
+}

@@ -1,0 +1,242 @@
+#include "ctl/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <jansson.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/jsonget.h"
+#include "base/log.h"
+#include "build/build.h"
+#include "forge/outcome.h"
+#include "forge/spec.h"
+#include "forge/text.h"
+#include "loop/lines.h"
+#include "www/view.h"
+
+enum { GROUPS_MAXIMUM = 256, LOG_PIECE = 128 * 1024 };
+
+struct control {
+	struct brain *brain;
+	struct lines_server *server;
+	struct arena *arena;
+};
+
+typedef json_t *verb_fn(struct brain *brain, struct arena *arena, const json_t *args, struct err *err);
+
+static json_t *verb_status(struct brain *brain, struct arena *arena, const json_t *args, struct err *err)
+{
+	(void)args;
+	return view_status(brain, arena, err);
+}
+
+static json_t *verb_queue(struct brain *brain, struct arena *arena, const json_t *args, struct err *err)
+{
+	(void)args;
+	return view_queue(brain, arena, err);
+}
+
+static json_t *verb_why(struct brain *brain, struct arena *arena, const json_t *args, struct err *err)
+{
+	const char *name;
+
+	if (json_object_get(args, "delivery"))
+		return view_delivery(brain, arena, jsonget_integer_or(args, "delivery", 0), err);
+	if (jsonget_string(args, "proposal", &name, err) < 0)
+		return NULL;
+	return view_why(brain, arena, jsonget_string_or(args, "project", NULL), name, err);
+}
+
+static json_t *verb_show(struct brain *brain, struct arena *arena, const json_t *args, struct err *err)
+{
+	const char *build = jsonget_string_or(args, "build", NULL), *name;
+
+	if (build)
+		return view_build(brain, arena, build, err);
+	if (jsonget_string(args, "proposal", &name, err) < 0)
+		return NULL;
+	return view_proposal(brain, arena, jsonget_string_or(args, "project", NULL), name, err);
+}
+
+/* Whole characters only: what is begun at the end comes with the next piece. */
+static size_t whole(const char *bytes, size_t length)
+{
+	size_t back = 0;
+
+	while (back < 3 && back < length && ((unsigned char)bytes[length - 1 - back] & 0xc0) == 0x80)
+		back++;
+	if (back < length && (unsigned char)bytes[length - 1 - back] >= 0xc0) {
+		unsigned char first = (unsigned char)bytes[length - 1 - back];
+		size_t needed = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+
+		if (back + 1 < needed)
+			return length - 1 - back;
+	}
+	return length;
+}
+
+static ssize_t read_piece(const char *path, int64_t offset, char *bytes, size_t room, struct err *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t got;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0)
+		return err_set_errno(err, errno, "%s", path);
+	do
+		got = pread(fd, bytes, room, offset);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		err_set_errno(err, errno, "%s", path);
+	close(fd);
+	return got;
+}
+
+static json_t *verb_log(struct brain *brain, struct arena *arena, const json_t *args, struct err *err)
+{
+	int64_t offset = jsonget_integer_or(args, "offset", 0);
+	char *bytes = arena_alloc(arena, LOG_PIECE);
+	struct build_row build;
+	const char *name;
+	json_t *text;
+	ssize_t got;
+	int found;
+
+	if (jsonget_string(args, "build", &name, err) < 0)
+		return NULL;
+	found = spec_build_valid(name) ? build_find(brain, arena, name, &build, err) : 0;
+	if (found == 0)
+		err_set(err, ERR_NOT_FOUND, "there is no build %s", name);
+	if (found <= 0)
+		return NULL;
+	got = read_piece(build_log_path(brain, arena, name), offset < 0 ? 0 : offset, bytes, LOG_PIECE, err);
+	if (got < 0)
+		return NULL;
+	got = (ssize_t)whole(bytes, (size_t)got);
+	text = json_stringn(bytes, (size_t)got);
+	if (!text) {
+		err_set(err, ERR_INPUT, "the log of %s is not UTF-8", name);
+		return NULL;
+	}
+	return json_pack(
+		"{s:o, s:I, s:b}", "lines", text, "offset", (json_int_t)(offset + got), "ended", strcmp(build.state, "done") == 0);
+}
+
+static const struct {
+	const char *name;
+	verb_fn *run;
+} verbs[] = {
+	{"status", verb_status}, {"queue", verb_queue}, {"why", verb_why}, {"show", verb_show}, {"log", verb_log},
+};
+
+static int exit_of(enum err_kind kind)
+{
+	switch (kind) {
+	case ERR_USAGE:
+	case ERR_NOT_FOUND:
+	case ERR_INPUT:
+	case ERR_CONFIG:
+		return outcome_exit(OUTCOME_USAGE);
+	case ERR_REFUSED:
+		return outcome_exit(OUTCOME_REFUSED);
+	case ERR_NETWORK:
+		return outcome_exit(OUTCOME_UNREACHABLE);
+	case ERR_NONE:
+	case ERR_SYSTEM:
+	case ERR_CONFLICT:
+	case ERR_MOVED:
+	case ERR_BUSY:
+	case ERR_FULL:
+	case ERR_TIMEOUT:
+		break;
+	}
+	return outcome_exit(OUTCOME_INFRASTRUCTURE);
+}
+
+static json_t *answer(struct control *control, const json_t *message)
+{
+	struct err err = {.kind = ERR_NONE};
+	const char *verb = jsonget_string_or(message, "verb", "");
+	json_t *reply = NULL;
+
+	arena_reset(control->arena);
+	err_set(&err, ERR_USAGE, "this brain knows no verb \"%.40s\": is it of another version?", verb);
+	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+		if (strcmp(verbs[i].name, verb) == 0) {
+			err_clear(&err);
+			reply = verbs[i].run(control->brain, control->arena, json_object_get(message, "args"), &err);
+			break;
+		}
+	if (reply)
+		return json_pack("{s:o}", "reply", reply);
+	return json_pack("{s:o, s:i}", "error", text_json(err.text), "exit", exit_of(err.kind));
+}
+
+static void on_message(void *cookie, struct lines *lines, const json_t *message, const struct err *err)
+{
+	(void)err;
+	if (message)
+		lines_send(lines, answer(cookie, message));
+}
+
+/* The folder's group lets them in; this is the second look. */
+static bool may(uid_t uid)
+{
+	struct passwd *user;
+	gid_t groups[GROUPS_MAXIMUM];
+	int count = GROUPS_MAXIMUM;
+
+	if (uid == 0 || uid == geteuid())
+		return true;
+	user = getpwuid(uid);
+	if (!user || getgrouplist(user->pw_name, user->pw_gid, groups, &count) < 0)
+		return false;
+	for (int i = 0; i < count; i++)
+		if (groups[i] == getegid())
+			return true;
+	return false;
+}
+
+static void *on_accept(void *cookie, struct lines *lines, uid_t uid, pid_t pid)
+{
+	(void)lines;
+	if (may(uid))
+		return cookie;
+	log_warning(LOG_WHAT("control socket: refused"), LOG_NUMBER("uid", uid), LOG_NUMBER("pid", pid));
+	return NULL;
+}
+
+struct control *control_new(struct brain *brain, struct err *err)
+{
+	struct control *control = calloc(1, sizeof *control);
+	const char *path;
+
+	if (!control)
+		err_fatal("out of memory");
+	control->brain = brain;
+	control->arena = arena_new();
+	if (conf_text(brain->conf, NULL, "brain.socket", &path, err) < 0)
+		goto err1;
+	control->server = lines_serve(brain->loop, path, on_accept, on_message, control, err);
+	if (!control->server)
+		goto err1;
+	return control;
+err1:
+	control_free(control);
+	return NULL;
+}
+
+void control_free(struct control *control)
+{
+	if (!control)
+		return;
+	lines_server_free(control->server);
+	arena_free(control->arena);
+	free(control);
+}

@@ -1,0 +1,30 @@
+/*
+ * Reads proposals of a plain git repository back: refs and records, each record verified. Bounded: so many refs, records and
+ * bytes, whatever was pushed.
+ */
+#ifndef BYOCI_CTL_READER_H
+#define BYOCI_CTL_READER_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "ctl/place.h"
+#include "ctl/repo.h"
+
+struct reader {
+	const struct repo *repo;
+	const struct place *place;
+	int64_t now; /* seconds: records dated more than 600 s later do not count */
+	bool unchecked; /* signatures are not looked at: this host does not know the signers, and decides nothing */
+};
+
+/* The reply that dialect git's .proposal() parses, as a new reference; see doc/INTERFACES.md. */
+json_t *reader_proposal(const struct reader *reader, const char *name, struct err *err);
+
+/* {"proposals":[{"name","head","version"}],"targets":[{"ref","tip"}]} */
+json_t *reader_list(const struct reader *reader, struct err *err);
+
+#endif

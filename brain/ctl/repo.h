@@ -1,0 +1,49 @@
+/* git in one repository: every command is bounded in time and output, and hardened (conf/gitenv.h) unless it is the caller's own.
+ */
+#ifndef BYOCI_CTL_REPO_H
+#define BYOCI_CTL_REPO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/strv.h"
+#include "conf/conf.h"
+
+struct repo;
+
+/* A bare repository on this host, hardened: nothing is fetched or pushed there. The folder must be there. */
+struct repo *repo_open(const struct conf *conf, const char *folder, struct err *err);
+
+/* A bare one of its own in a temporary folder; repo_close() removes it. */
+struct repo *repo_temporary(const struct conf *conf, struct err *err);
+
+/* The caller's own clone, with the caller's own environment and configuration. `folder` NULL: where the process is. */
+struct repo *repo_own(const char *folder, struct err *err);
+
+/* NULL is allowed. */
+void repo_close(struct repo *repo);
+
+/* Adds NAME=VALUE; the last of a name wins. */
+void repo_environment(struct repo *repo, const char *name, const char *value);
+
+/* From now on ssh uses this key alone (NULL: none) and the known_hosts of the namespace. */
+int repo_ssh(struct repo *repo, const struct conf *conf, const char *key, struct err *err);
+
+struct repo_call {
+	const char *const *arguments; /* subcommand and its arguments, NULL-ended */
+	const void *input;            /* NULL: none */
+	size_t input_length;
+	size_t maximum;               /* bytes of output; 0: 1 MiB */
+};
+#define REPO_ARGUMENTS(...) ((const char *const[]){__VA_ARGS__, NULL})
+
+/* What it wrote, without the newline at its end, in the arena. NULL when it failed; ERR_NETWORK: the other side is out of reach.
+ */
+char *repo_text(const struct repo *repo, struct arena *arena, const struct repo_call *call, size_t *length, struct err *err);
+
+/* Its exit status; -1 when it could not be run. What it wrote is dropped. */
+int repo_status(const struct repo *repo, const struct repo_call *call, struct err *err);
+
+#endif

@@ -1,0 +1,87 @@
+#include "forge/job.h"
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/crypto.h"
+
+#define TEXT_MAXIMUM (4U * 1024 * 1024)
+
+static int add_escaped(struct buf *text, const char *value)
+{
+	for (; *value; value++) {
+		const char *escaped = *value == '\\' ? "\\\\" : *value == '\n' ? "\\n" : NULL;
+
+		if ((escaped ? buf_adds(text, escaped) : buf_add(text, value, 1)) < 0)
+			return -1;
+	}
+	return buf_adds(text, "\n");
+}
+
+static int add_option(const struct conf_value *value, void *cookie)
+{
+	struct buf *text = cookie;
+
+	if (!value->value)
+		return 0;
+	if (buf_printf(text, "%s=", value->option) < 0)
+		return -1;
+	return add_escaped(text, value->value);
+}
+
+static int add_section(const struct conf *conf, const char *section, struct buf *text, struct err *err)
+{
+	if (!conf_has_section(conf, section))
+		return err_set(err, ERR_NOT_FOUND, "no section [%s] in the configuration", section);
+	if (buf_printf(text, "[%s]\n", section) < 0)
+		return err_set(err, ERR_FULL, "[%s]: over %u bytes", section, TEXT_MAXIMUM);
+	if (conf_each(conf, section, add_option, text, err) < 0)
+		return err->kind != ERR_NONE ? -1 : err_set(err, ERR_FULL, "[%s]: over %u bytes", section, TEXT_MAXIMUM);
+	return 0;
+}
+
+static int digest(const struct conf *conf, const char *job, const char *backing, char *out, struct err *err)
+{
+	struct arena *arena = arena_new();
+	struct buf text;
+	int done = -1;
+
+	err_clear(err);
+	buf_init(&text, TEXT_MAXIMUM);
+	if (job && add_section(conf, job, &text, err) < 0)
+		goto err0;
+	if (add_section(conf, arena_printf(arena, "backing/%s", backing), &text, err) < 0) {
+		if (job)
+			err_wrap(err, "[%s] backing", job);
+		goto err0;
+	}
+	crypto_sha256(text.data, text.length, out);
+	done = 0;
+err0:
+	buf_release(&text);
+	arena_free(arena);
+	return done;
+}
+
+int job_digest(const struct conf *conf, const char *job, char out[static JOB_DIGEST_SIZE], struct err *err)
+{
+	struct arena *arena = arena_new();
+	const char *section = arena_printf(arena, "job/%s", job);
+	const char *backing;
+	int done = -1;
+
+	if (!conf_has_section(conf, section)) {
+		err_set(err, ERR_NOT_FOUND, "no job %s: there is no section [%s] in the configuration", job, section);
+		goto err0;
+	}
+	if (conf_text(conf, section, "backing", &backing, err) < 0)
+		goto err0;
+	done = digest(conf, section, backing, out, err);
+err0:
+	arena_free(arena);
+	return done;
+}
+
+int job_backing_digest(const struct conf *conf, const char *backing, char out[static JOB_DIGEST_SIZE], struct err *err)
+{
+	return digest(conf, NULL, backing, out, err);
+}

@@ -1,0 +1,237 @@
+#include "forge/result.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/jsonget.h"
+#include "forge/proposal.h"
+#include "forge/spec.h"
+#include "forge/text.h"
+
+#define HEADER "byoci-result-1 "
+#define NODES 16384
+#define JOBS 64
+#define STEPS 256
+
+static json_t *job_json(const struct result_job *job)
+{
+	return json_pack("{s:o, s:o, s:o, s:s, s:I, s:I, s:I}", "name", text_json(job->name), "digest", text_json(job->digest),
+		"backing", text_json(job->backing), "outcome", outcome_word(job->outcome), "exit", (json_int_t)job->exit, "started",
+		(json_int_t)job->started, "ended", (json_int_t)job->ended);
+}
+
+static json_t *step_json(const struct result_step *step)
+{
+	return json_pack(
+		"{s:o, s:I, s:I}", "name", text_json(step->name), "started", (json_int_t)step->started, "ended", (json_int_t)step->ended);
+}
+
+/* The fields that are texts, in their order: one list for writing and reading. */
+struct field {
+	const char *key;
+	size_t at; /* of the const char * in struct result */
+};
+
+#define FIELD(name) {#name, offsetof(struct result, name)}
+static const struct field fields[] = {FIELD(build), FIELD(namespace), FIELD(project), FIELD(proposal), FIELD(target),
+	FIELD(slave), FIELD(base), FIELD(source), FIELD(merge), FIELD(tree), FIELD(reason)};
+#define FIELDS (sizeof fields / sizeof fields[0])
+
+char *result_payload(struct arena *arena, const struct result *result)
+{
+	json_t *json = json_object(), *jobs = json_array(), *steps = json_array();
+	char *text, *copy;
+
+	json_object_set_new(json, "result", json_integer(1));
+	for (size_t i = 0; i < FIELDS; i++) {
+		const char *value;
+
+		memcpy(&value, (const char *)result + fields[i].at, sizeof value);
+		json_object_set_new(json, fields[i].key, text_json(value));
+	}
+	json_object_set_new(json, "attempt", json_integer(result->attempt));
+	json_object_set_new(json, "outcome", json_string(outcome_word(result->outcome)));
+	for (size_t i = 0; i < result->job_count; i++)
+		json_array_append_new(jobs, job_json(&result->jobs[i]));
+	for (size_t i = 0; i < result->step_count; i++)
+		json_array_append_new(steps, step_json(&result->steps[i]));
+	json_object_set_new(json, "jobs", jobs);
+	json_object_set_new(json, "steps", steps);
+	json_object_set_new(json, "time", json_integer(result->time));
+	text = json_dumps(json, JSON_COMPACT);
+	if (!text)
+		err_fatal("out of memory");
+	copy = arena_strdup(arena, text);
+	free(text);
+	json_decref(json);
+	return copy;
+}
+
+char *result_sign_line(struct arena *arena, const struct result *result, const struct crypto_key *key, struct err *err)
+{
+	const char *payload = result_payload(arena, result);
+	char *head = arena_printf(arena, HEADER "%s", crypto_base64(arena, payload, strlen(payload)));
+	unsigned char signature[CRYPTO_SIGNATURE_SIZE];
+	char *line;
+
+	if (crypto_sign(key, head, strlen(head), signature, err) < 0)
+		return NULL;
+	line = arena_printf(arena, "%s %s", head, crypto_base64(arena, signature, sizeof signature));
+	if (strlen(line) > RESULT_LINE_MAXIMUM) {
+		err_set(err, ERR_FULL, "a result of %zu bytes, over %d", strlen(line), RESULT_LINE_MAXIMUM);
+		return NULL;
+	}
+	return line;
+}
+
+static int read_outcome(const json_t *json, enum outcome *outcome, struct err *err)
+{
+	const char *word;
+
+	if (jsonget_string(json, "outcome", &word, err) < 0)
+		return -1;
+	return outcome_from_word(word, outcome) ? 0 : err_set(err, ERR_INPUT, "outcome: no such word");
+}
+
+static int read_job(struct arena *arena, const json_t *json, struct result_job *job, struct err *err)
+{
+	const char *name, *digest, *backing;
+
+	if (jsonget_string(json, "name", &name, err) < 0 || jsonget_string(json, "digest", &digest, err) < 0 ||
+		jsonget_string(json, "backing", &backing, err) < 0 || read_outcome(json, &job->outcome, err) < 0)
+		return -1;
+	if (jsonget_integer(json, "exit", &job->exit, err) < 0 || jsonget_integer(json, "started", &job->started, err) < 0 ||
+		jsonget_integer(json, "ended", &job->ended, err) < 0)
+		return -1;
+	if (!forge_name_valid(name))
+		return err_set(err, ERR_INPUT, "name: must be the name of a job");
+	job->name = arena_strdup(arena, name);
+	job->digest = arena_strdup(arena, digest);
+	job->backing = arena_strdup(arena, backing);
+	return 0;
+}
+
+static int read_step(struct arena *arena, const json_t *json, struct result_step *step, struct err *err)
+{
+	const char *name;
+
+	if (jsonget_string(json, "name", &name, err) < 0 || jsonget_integer(json, "started", &step->started, err) < 0 ||
+		jsonget_integer(json, "ended", &step->ended, err) < 0)
+		return -1;
+	step->name = arena_strdup(arena, name);
+	return 0;
+}
+
+static int read_lists(struct arena *arena, const json_t *json, struct result *result, struct err *err)
+{
+	json_t *jobs, *steps;
+
+	if (jsonget_array(json, "jobs", &jobs, err) < 0 || jsonget_array(json, "steps", &steps, err) < 0)
+		return -1;
+	result->job_count = json_array_size(jobs);
+	result->step_count = json_array_size(steps);
+	if (result->job_count > JOBS || result->step_count > STEPS)
+		return err_set(err, ERR_INPUT, "over %d jobs or %d steps", JOBS, STEPS);
+	result->jobs = arena_alloc(arena, (result->job_count + 1) * sizeof *result->jobs);
+	result->steps = arena_alloc(arena, (result->step_count + 1) * sizeof *result->steps);
+	for (size_t i = 0; i < result->job_count; i++)
+		if (read_job(arena, json_array_get(jobs, i), &result->jobs[i], err) < 0)
+			return err_wrap(err, "jobs[%zu]", i);
+	for (size_t i = 0; i < result->step_count; i++)
+		if (read_step(arena, json_array_get(steps, i), &result->steps[i], err) < 0)
+			return err_wrap(err, "steps[%zu]", i);
+	return 0;
+}
+
+static bool commit_or_empty(const char *text)
+{
+	return *text == '\0' || forge_commit_valid(text);
+}
+
+/* What is compared with other ids later must have the form of one. */
+static int check_forms(const struct result *result, struct err *err)
+{
+	if (!spec_build_valid(result->build))
+		return err_set(err, ERR_INPUT, "build: must be 32 hex digits");
+	if (!forge_name_valid(result->project) || !forge_name_valid(result->proposal))
+		return err_set(err, ERR_INPUT, "project, proposal: must be names");
+	if (!forge_commit_valid(result->base) || !forge_commit_valid(result->source))
+		return err_set(err, ERR_INPUT, "base, source: must be commit ids");
+	if (!commit_or_empty(result->merge) || !commit_or_empty(result->tree))
+		return err_set(err, ERR_INPUT, "merge, tree: must be ids or empty");
+	if (result->outcome == OUTCOME_SUCCESS && (*result->merge == '\0' || *result->tree == '\0'))
+		return err_set(err, ERR_INPUT, "outcome: success, but no merge or tree");
+	return 0;
+}
+
+static int read_payload(struct arena *arena, const json_t *json, struct result *result, struct err *err)
+{
+	int64_t version;
+
+	if (jsonget_integer(json, "result", &version, err) < 0)
+		return -1;
+	if (version != 1)
+		return err_set(err, ERR_INPUT, "result: version %lld; this program reads 1", (long long)version);
+	for (size_t i = 0; i < FIELDS; i++) {
+		const char *text;
+
+		if (jsonget_string(json, fields[i].key, &text, err) < 0)
+			return -1;
+		text = arena_strdup(arena, text);
+		memcpy((char *)result + fields[i].at, &text, sizeof text);
+	}
+	if (jsonget_integer(json, "attempt", &result->attempt, err) < 0 || jsonget_integer(json, "time", &result->time, err) < 0)
+		return -1;
+	if (read_outcome(json, &result->outcome, err) < 0 || read_lists(arena, json, result, err) < 0)
+		return -1;
+	return check_forms(result, err);
+}
+
+/* Takes the line apart and verifies; the payload's bytes. */
+static const char *verified(struct arena *arena, const char *line, const struct crypto_key *key, size_t *length, struct err *err)
+{
+	const char *payload = line + strlen(HEADER), *space;
+	char *encoded, *signature, *bytes;
+	size_t line_length = strnlen(line, RESULT_LINE_MAXIMUM + 2), signature_length;
+
+	if (line_length > 0 && line[line_length - 1] == '\n')
+		line_length--;
+	if (line_length > RESULT_LINE_MAXIMUM || line_length < strlen(HEADER) || strncmp(line, HEADER, strlen(HEADER)) != 0)
+		goto err0;
+	space = memchr(payload, ' ', line_length - strlen(HEADER));
+	if (!space)
+		goto err0;
+	encoded = arena_memdup(arena, payload, (size_t)(space - payload));
+	signature = arena_memdup(arena, space + 1, line_length - (size_t)(space + 1 - line));
+	signature = crypto_unbase64(arena, signature, &signature_length);
+	if (!signature || signature_length != CRYPTO_SIGNATURE_SIZE)
+		goto err0;
+	if (!crypto_verify(key, line, (size_t)(space - line), (const unsigned char *)signature, signature_length)) {
+		err_set(err, ERR_REFUSED, "a result whose signature is not of the slave's key");
+		return NULL;
+	}
+	bytes = crypto_unbase64(arena, encoded, length);
+	if (bytes)
+		return bytes;
+err0:
+	err_set(err, ERR_INPUT, "not a line with a signed result");
+	return NULL;
+}
+
+int result_read_line(struct arena *arena, const char *line, const struct crypto_key *key, struct result *result, struct err *err)
+{
+	struct result found = {.build = NULL};
+	size_t length;
+	const char *payload = verified(arena, line, key, &length, err);
+	json_t *json = payload ? jsonget_parse(payload, length, NODES, err) : NULL;
+	int done;
+
+	if (!json)
+		return -1;
+	done = read_payload(arena, json, &found, err);
+	json_decref(json);
+	if (done < 0)
+		return err_wrap(err, "result");
+	*result = found;
+	return 0;
+}

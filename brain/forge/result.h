@@ -1,0 +1,60 @@
+/*
+ * Result v1: what a slave says about one build, and the line it signs it with (doc/INTERFACES.md). Pure but for the key.
+ * Only result_read_line() makes a result from outside, and it verifies first.
+ */
+#ifndef BYOCI_FORGE_RESULT_H
+#define BYOCI_FORGE_RESULT_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/crypto.h"
+#include "base/err.h"
+#include "forge/outcome.h"
+
+#define RESULT_LINE_MAXIMUM (256 * 1024) /* bytes of a signed line */
+
+struct result_job {
+	const char *name;
+	const char *digest;  /* see forge/job.h */
+	const char *backing; /* digest of the backing; "" when it did not get that far */
+	enum outcome outcome;
+	int64_t exit;           /* of the tests; -1: did not get that far */
+	int64_t started, ended; /* ms since 1970; 0: did not get that far */
+};
+
+struct result_step {
+	const char *name; /* "fetch", "merge", "worker", "tests", "teardown" */
+	int64_t started, ended; /* ms since 1970 */
+};
+
+struct result {
+	const char *build, *namespace, *project, *proposal, *target;
+	int64_t attempt;
+	const char *slave;
+	const char *base, *source;
+	const char *merge, *tree; /* "" when it did not get that far */
+	enum outcome outcome;
+	const char *reason;       /* one line for people; "" when there is nothing to say */
+	struct result_job *jobs;
+	size_t job_count;
+	struct result_step *steps;
+	size_t step_count;
+	int64_t time; /* ms since 1970 */
+};
+
+/* The payload, compact JSON in the arena; bytes that are not UTF-8 are replaced by '?'. */
+char *result_payload(struct arena *arena, const struct result *result);
+
+/* "byoci-result-1 PAYLOAD SIGNATURE" without newline, in the arena. NULL and err when it cannot be signed. */
+char *result_sign_line(struct arena *arena, const struct result *result, const struct crypto_key *key, struct err *err);
+
+/*
+ * Verifies, then parses. A trailing newline is allowed. ERR_INPUT: not such a line or payload; ERR_REFUSED: the signature is not
+ * the key's. Texts are in the arena; *result is set only on success.
+ */
+int result_read_line(struct arena *arena, const char *line, const struct crypto_key *key, struct result *result, struct err *err);
+
+#endif

@@ -1,0 +1,419 @@
+#include "loop/http.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/queue.h>
+
+#include "base/buf.h"
+
+enum { LIMIT_MS = 30000, MAXIMUM = 1024 * 1024 };
+
+struct http {
+	struct loop *loop;
+	CURLM *multi;
+	struct loop_source *timer;
+	LIST_HEAD(, http_call) calls;
+};
+
+struct http_call {
+	LIST_ENTRY(http_call) link;
+	struct http *http; /* NULL: http_once() */
+	CURL *easy;
+	struct curl_slist *headers;
+	http_fn *call;
+	void *cookie;
+	struct buf reply_headers;
+	struct buf body;
+	bool full;
+	char *where; /* "GET http://host/path", for messages */
+	char why[CURL_ERROR_SIZE];
+};
+
+/* One request made ready */
+
+static void call_free(struct http_call *call)
+{
+	if (call->http) {
+		LIST_REMOVE(call, link);
+		curl_multi_remove_handle(call->http->multi, call->easy);
+	}
+	curl_easy_cleanup(call->easy);
+	curl_slist_free_all(call->headers);
+	buf_release(&call->reply_headers);
+	buf_release(&call->body);
+	free(call->where);
+	free(call);
+}
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *cookie)
+{
+	struct http_call *call = cookie;
+
+	(void)size; /* always 1 */
+	call->full = buf_add(&call->body, bytes, count) < 0;
+	return call->full ? 0 : count;
+}
+
+/* One header line. A status line begins the headers of another reply: after 100 Continue. */
+static size_t on_header(char *bytes, size_t size, size_t count, void *cookie)
+{
+	struct http_call *call = cookie;
+	size_t length = count;
+
+	(void)size; /* always 1 */
+	if (count >= 5 && memcmp(bytes, "HTTP/", 5) == 0) {
+		buf_clear(&call->reply_headers);
+		return count;
+	}
+	while (length && (bytes[length - 1] == '\r' || bytes[length - 1] == '\n'))
+		length--;
+	if (!length)
+		return count;
+	call->full = buf_add(&call->reply_headers, bytes, length) < 0 || buf_adds(&call->reply_headers, "\n") < 0;
+	return call->full ? 0 : count;
+}
+
+/* http or https, a host, nobody's name. */
+static int check_url(const char *url, struct err *err)
+{
+	static const CURLUPart forbidden[] = {CURLUPART_USER, CURLUPART_PASSWORD};
+	CURLU *parsed = curl_url();
+	char *part = NULL;
+	int rc = -1;
+
+	if (!parsed)
+		err_fatal("out of memory");
+	if (curl_url_set(parsed, CURLUPART_URL, url, 0) != CURLUE_OK ||
+		curl_url_get(parsed, CURLUPART_SCHEME, &part, 0) != CURLUE_OK) {
+		err_set(err, ERR_USAGE, "not a URL");
+		goto out;
+	}
+	if (strcmp(part, "http") != 0 && strcmp(part, "https") != 0) {
+		err_set(err, ERR_USAGE, "a URL of another scheme than http and https");
+		goto out;
+	}
+	for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
+		curl_free(part);
+		part = NULL;
+		if (curl_url_get(parsed, forbidden[i], &part, 0) == CURLUE_OK) {
+			err_set(err, ERR_USAGE, "a URL with a user or password in it: send a header instead");
+			goto out;
+		}
+	}
+	rc = 0;
+out:
+	curl_free(part);
+	curl_url_cleanup(parsed);
+	return rc;
+}
+
+static int add_headers(struct http_call *call, const char *const *headers, struct err *err)
+{
+	static const char *const none[] = {NULL};
+
+	/* Without this, curl waits up to a second before it sends a larger body. */
+	call->headers = curl_slist_append(NULL, "Expect:");
+	for (const char *const *header = headers ? headers : none; call->headers && *header; header++) {
+		struct curl_slist *longer;
+
+		if (strpbrk(*header, "\r\n") || !strchr(*header, ':'))
+			return err_set(err, ERR_USAGE, "a header must be `Name: value` on one line");
+		longer = curl_slist_append(call->headers, *header);
+		if (!longer)
+			err_fatal("out of memory");
+		call->headers = longer;
+	}
+	if (!call->headers)
+		err_fatal("out of memory");
+	curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
+	return 0;
+}
+
+static void set_body(CURL *easy, const struct http_request *request)
+{
+	if (!request->body)
+		return;
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->length);
+	if (curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->length ? request->body : "") != CURLE_OK)
+		err_fatal("out of memory");
+}
+
+static void set_options(struct http_call *call, const struct http_request *request)
+{
+	CURL *easy = call->easy;
+
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
+	curl_easy_setopt(easy, CURLOPT_URL, request->url);
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(request->limit_ms ? request->limit_ms : LIMIT_MS));
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, "byoci/" BYOCI_VERSION);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->why);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+	if (request->unix_socket)
+		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
+	set_body(easy, request);
+	if (request->method && strcmp(request->method, "HEAD") == 0)
+		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+	else if (request->method)
+		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+/* What follows "?" may be a secret, and stays out of messages. */
+static char *name_request(const struct http_request *request)
+{
+	const char *method = request->method ? request->method : request->body ? "POST" : "GET";
+	struct buf where;
+
+	buf_init(&where, 512);
+	if (buf_printf(&where, "%s %.*s", method, (int)strcspn(request->url, "?#"), request->url) < 0 && buf_adds(&where, method) < 0)
+		buf_clear(&where);
+	return where.data ? where.data : strdup("a request");
+}
+
+static bool is_token(const char *method)
+{
+	return *method && strspn(method, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == strlen(method);
+}
+
+static struct http_call *call_new(const struct http_request *request, struct err *err)
+{
+	struct http_call *call;
+
+	if (check_url(request->url, err) < 0)
+		return NULL;
+	if (request->method && !is_token(request->method)) {
+		err_set(err, ERR_USAGE, "not an HTTP method");
+		return NULL;
+	}
+	call = calloc(1, sizeof *call);
+	if (!call || !(call->easy = curl_easy_init()) || !(call->where = name_request(request)))
+		err_fatal("out of memory");
+	buf_init(&call->body, request->maximum ? request->maximum : MAXIMUM);
+	buf_init(&call->reply_headers, request->maximum ? request->maximum : MAXIMUM);
+	set_options(call, request);
+	if (add_headers(call, request->headers, err) < 0) {
+		call_free(call);
+		return NULL;
+	}
+	return call;
+}
+
+/* How it ended: 0 with *reply, borrowed from `call`, or -1. */
+static int conclude(struct http_call *call, CURLcode code, struct http_reply *reply, struct err *err)
+{
+	static const struct {
+		CURLcode code;
+		enum err_kind kind;
+	} kinds[] = {
+		{CURLE_OPERATION_TIMEDOUT, ERR_TIMEOUT},
+		{CURLE_UNSUPPORTED_PROTOCOL, ERR_INPUT}, /* HTTP/0.9 */
+		{CURLE_WEIRD_SERVER_REPLY, ERR_INPUT},
+		{CURLE_BAD_CONTENT_ENCODING, ERR_INPUT},
+	};
+	long status = 0;
+
+	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (code == CURLE_OK) {
+		*reply = (struct http_reply){.status = (unsigned)status,
+			.headers = call->reply_headers.data ? call->reply_headers.data : "",
+			.body = call->body.data ? call->body.data : "",
+			.length = call->body.length};
+		return 0;
+	}
+	if (call->full)
+		return err_set(err, ERR_FULL, "%s: the reply has more than %zu bytes", call->where, call->body.maximum);
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (kinds[i].code == code)
+			return err_set(err, kinds[i].kind, "%s: %s", call->where, *call->why ? call->why : curl_easy_strerror(code));
+	return err_set(err, ERR_NETWORK, "%s: %s", call->where, *call->why ? call->why : curl_easy_strerror(code));
+}
+
+/* All requests on the loop */
+
+/* Each call is gone from the list before its callback, which may start and cancel others. */
+static void finish(struct http_call *call, CURLcode code)
+{
+	struct http_reply reply;
+	struct err err = {0};
+	int rc = conclude(call, code, &reply, &err);
+
+	LIST_REMOVE(call, link);
+	curl_multi_remove_handle(call->http->multi, call->easy);
+	call->http = NULL;
+	call->call(call->cookie, rc == 0 ? &reply : NULL, &err);
+	call_free(call);
+}
+
+static void act(struct http *http, curl_socket_t fd, int events)
+{
+	CURLMsg *message;
+	int left;
+
+	curl_multi_socket_action(http->multi, fd, events, &left);
+	while ((message = curl_multi_info_read(http->multi, &left))) {
+		struct http_call *call;
+		CURLcode code = message->data.result;
+
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
+		finish(call, code);
+	}
+}
+
+static void on_io(void *cookie, int fd, uint32_t events)
+{
+	int wanted = 0;
+
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLRDHUP))
+		wanted |= CURL_CSELECT_IN;
+	if (events & EPOLLOUT)
+		wanted |= CURL_CSELECT_OUT;
+	if (events & EPOLLERR)
+		wanted |= CURL_CSELECT_ERR;
+	act(cookie, fd, wanted);
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *cookie, void *own)
+{
+	struct http *http = cookie;
+	struct loop_source *source = own;
+	uint32_t events = 0;
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		loop_cancel(source);
+		curl_multi_assign(http->multi, fd, NULL);
+		return 0;
+	}
+	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
+		events |= EPOLLIN;
+	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
+		events |= EPOLLOUT;
+	if (source)
+		loop_io_events(source, events);
+	else
+		curl_multi_assign(http->multi, fd, loop_io(http->loop, fd, events, on_io, http));
+	return 0;
+}
+
+static void on_timer(void *cookie)
+{
+	struct http *http = cookie;
+
+	http->timer = NULL;
+	act(http, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int on_timeout(CURLM *multi, long delay_ms, void *cookie)
+{
+	struct http *http = cookie;
+
+	(void)multi;
+	loop_cancel(http->timer);
+	http->timer = delay_ms < 0 ? NULL : loop_after(http->loop, delay_ms, on_timer, http);
+	return 0;
+}
+
+struct http *http_new(struct loop *loop, struct err *err)
+{
+	struct http *http;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+		err_set(err, ERR_SYSTEM, "libcurl does not start");
+		return NULL;
+	}
+	http = calloc(1, sizeof *http);
+	if (!http || !(http->multi = curl_multi_init()))
+		err_fatal("out of memory");
+	http->loop = loop;
+	LIST_INIT(&http->calls);
+	curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
+	curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timeout);
+	curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
+	return http;
+}
+
+void http_free(struct http *http)
+{
+	if (!http)
+		return;
+	while (!LIST_EMPTY(&http->calls))
+		http_cancel(LIST_FIRST(&http->calls));
+	curl_multi_cleanup(http->multi);
+	loop_cancel(http->timer);
+	free(http);
+	curl_global_cleanup();
+}
+
+struct http_call *http_request(struct http *http, const struct http_request *request, http_fn *call, void *cookie,
+	struct err *err)
+{
+	struct http_call *made = call_new(request, err);
+
+	if (!made)
+		return NULL;
+	made->http = http;
+	made->call = call;
+	made->cookie = cookie;
+	LIST_INSERT_HEAD(&http->calls, made, link);
+	if (curl_multi_add_handle(http->multi, made->easy) != CURLM_OK)
+		err_fatal("out of memory");
+	return made;
+}
+
+void http_cancel(struct http_call *call)
+{
+	if (call)
+		call_free(call);
+}
+
+/* Command-line tools */
+
+int http_once(const struct http_request *request, struct arena *arena, struct http_reply *reply, struct err *err)
+{
+	struct http_call *call = call_new(request, err);
+	int rc;
+
+	if (!call)
+		return -1;
+	rc = conclude(call, curl_easy_perform(call->easy), reply, err);
+	if (rc == 0) {
+		reply->headers = arena_strdup(arena, reply->headers);
+		reply->body = arena_memdup(arena, reply->body, reply->length);
+	}
+	call_free(call);
+	return rc;
+}
+
+/* What a reply has */
+
+const char *http_header(const struct http_reply *reply, struct arena *arena, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *line = reply->headers; *line; line += strcspn(line, "\n") + 1) {
+		const char *value = line + length + 1, *end;
+
+		if (strncasecmp(line, name, length) != 0 || line[length] != ':')
+			continue;
+		value += strspn(value, " \t");
+		end = value + strcspn(value, "\n");
+		while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
+			end--;
+		return arena_memdup(arena, value, (size_t)(end - value));
+	}
+	return NULL;
+}

@@ -1,0 +1,242 @@
+/* byoci-brain: puts the parts together as tables, runs the loop, takes them apart again. No logic of its own. */
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/strv.h"
+#include "build/build.h"
+#include "build/local.h"
+#include "calls/calls.h"
+#include "calls/wire.h"
+#include "ctl/control.h"
+#include "forge/outcome.h"
+#include "gate/gate.h"
+#include "intake/hook.h"
+#include "landing/landing.h"
+#include "proposal/proposal.h"
+#include "proposal/read.h"
+#include "proposal/reconcile.h"
+#include "report/report.h"
+#include "www/pages.h"
+
+#define FOLDER_MODE 0700
+
+static const struct brain_stage stages[STAGE_COUNT] = {
+	[STAGE_PROPOSAL] = {"proposal", proposal_handlers},
+	[STAGE_GATE] = {"gate", gate_handlers},
+	[STAGE_BUILD] = {"build", build_handlers},
+	[STAGE_LANDING] = {"landing", landing_handlers},
+	[STAGE_REPORT] = {"report", report_handlers},
+};
+
+static const struct wire land_wire = {.option = "land.socket", .limit_ms = 600000};
+
+static const struct calls_performer performers[] = {
+	{.kind = READ_PROPOSAL, .at_once = 4, .begin = read_begin, .drop = read_drop},
+	{.kind = READ_LIST, .at_once = 1, .begin = read_begin, .drop = read_drop},
+	{.kind = EXECUTOR_KIND, .at_once = 8, .begin = local_begin, .cancel = local_cancel, .drop = local_drop},
+	{.kind = LANDING_KIND, .at_once = 8, .about = &land_wire, .begin = wire_begin, .drop = wire_drop},
+	{.kind = REPORT_KIND, .at_once = 4, .about = &land_wire, .begin = wire_begin, .drop = wire_drop},
+	{.kind = NULL},
+};
+
+struct parts {
+	struct conf *conf;
+	struct arena *arena;
+	struct brain brain;
+	struct control *control;
+	struct hook *hook;
+	struct pages *pages;
+	struct reconcile *reconcile;
+	struct loop_source *term, *interrupt;
+};
+
+struct line {
+	const char *namespace;
+	struct strv overrides;
+	bool help, version;
+};
+
+static int usage(const char *what, const char *why)
+{
+	fprintf(stderr, "byoci-brain: %s: %s; see byoci-brain --help\n", what, why);
+	return outcome_exit(OUTCOME_USAGE);
+}
+
+static int read_line(struct line *line, char **argv)
+{
+	for (char **at = argv; *at; at++) {
+		const char *word = *at;
+
+		if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+			line->help = true;
+		} else if (strcmp(word, "--version") == 0) {
+			line->version = true;
+		} else if (strcmp(word, "-n") != 0 && strcmp(word, "-O") != 0) {
+			return usage(word, "no such option");
+		} else if (!*++at) {
+			return usage(word, "needs a value");
+		} else if (word[1] == 'n') {
+			line->namespace = *at;
+		} else {
+			strv_push(&line->overrides, *at);
+		}
+	}
+	return 0;
+}
+
+static void print_help(void)
+{
+	puts("usage: byoci-brain [-n NAMESPACE] [-O OPTION=VALUE]...\n\n"
+	     "The brain of a namespace: hears of proposals, queues what is approved, has it tested and landed. Runs in the foreground.\n\n"
+	     "  -n NAMESPACE      else BYOCI_NAMESPACE, else the only one there is\n"
+	     "  -O OPTION=VALUE   wins over the configuration\n"
+	     "  --version         prints the version");
+}
+
+static void on_end(void *cookie)
+{
+	loop_stop(cookie);
+}
+
+/* The folder of this very program. */
+static int find_programs(struct parts *parts, struct err *err)
+{
+	char path[PATH_MAX];
+	ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+	char *slash;
+
+	if (length < 0)
+		return err_set_errno(err, errno, "/proc/self/exe");
+	path[length] = '\0';
+	slash = strrchr(path, '/');
+	if (slash)
+		*slash = '\0';
+	parts->brain.programs = arena_strdup(parts->arena, path);
+	return 0;
+}
+
+static int find_folders(struct parts *parts, struct err *err)
+{
+	struct brain *brain = &parts->brain;
+	const char *state;
+
+	if (conf_text(parts->conf, NULL, "state", &state, err) < 0)
+		return -1;
+	brain->folder = arena_printf(parts->arena, "%s/brain", state);
+	brain->logs = arena_printf(parts->arena, "%s/logs", brain->folder);
+	return file_make_folder(brain->logs, FOLDER_MODE, err);
+}
+
+static int load(struct parts *parts, const struct line *line, struct err *err)
+{
+	const char *root = getenv("BYOCI_ROOT");
+	const struct conf_source source = {.namespace = line->namespace, .system_only = true, .root = root,
+		.overrides = (const char *const *)line->overrides.v};
+
+	if (conf_load(&parts->conf, &source, err) < 0 || conf_check(parts->conf, err) < 0)
+		return -1;
+	parts->brain = (struct brain){
+		.conf = parts->conf,
+		.namespace = conf_namespace(parts->conf),
+		.overrides = source.overrides,
+		.root = root ? root : "",
+		.stages = stages,
+		.started = clock_wall_ms(),
+	};
+	return 0;
+}
+
+/* The control socket first: it tells a brain that runs already. */
+static int start(struct parts *parts, struct err *err)
+{
+	struct brain *brain = &parts->brain;
+
+	if (find_programs(parts, err) < 0 || find_folders(parts, err) < 0 || loop_new(&brain->loop, err) < 0)
+		return -1;
+	parts->control = control_new(brain, err);
+	if (!parts->control || store_open(&brain->store, arena_printf(parts->arena, "%s/state.db", brain->folder), err) < 0)
+		return -1;
+	if (brain_init(brain, err) < 0 || calls_init(brain, performers, err) < 0)
+		return -1;
+	parts->pages = pages_new(brain, err);
+	parts->hook = parts->pages ? hook_new(brain, err) : NULL;
+	if (!parts->hook)
+		return -1;
+	brain->ears = (struct brain_ears){.log_grew = pages_log_grew, .cookie = parts->pages};
+	parts->reconcile = reconcile_new(brain);
+	parts->term = loop_signal(brain->loop, SIGTERM, on_end, brain->loop);
+	parts->interrupt = loop_signal(brain->loop, SIGINT, on_end, brain->loop);
+	return 0;
+}
+
+static void stop(struct parts *parts)
+{
+	struct brain *brain = &parts->brain;
+
+	loop_cancel(parts->term);
+	loop_cancel(parts->interrupt);
+	reconcile_free(parts->reconcile);
+	hook_free(parts->hook);
+	brain->ears.log_grew = NULL;
+	calls_release(brain);
+	brain_release(brain);
+	pages_free(parts->pages);
+	control_free(parts->control);
+	store_close(brain->store);
+	loop_free(brain->loop);
+	conf_free(parts->conf);
+	arena_free(parts->arena);
+}
+
+static int run(const struct line *line)
+{
+	struct parts parts = {.arena = arena_new()};
+	struct err err = {.kind = ERR_NONE};
+	int status = 0;
+
+	if (load(&parts, line, &err) == 0 && start(&parts, &err) == 0) {
+		log_info(LOG_WHAT("ready"), LOG_TEXT("namespace", parts.brain.namespace), LOG_TEXT("version", BYOCI_VERSION),
+			LOG_NUMBER("hook_port", hook_port(parts.hook)), LOG_NUMBER("pages_port", pages_port(parts.pages)));
+		if (loop_run(parts.brain.loop, &err) == 0)
+			log_info(LOG_WHAT("stopped"), LOG_TEXT("namespace", parts.brain.namespace));
+	}
+	if (err.kind != ERR_NONE) {
+		fprintf(stderr, "byoci-brain: %s\n", err.text);
+		status = outcome_exit(err.kind == ERR_CONFIG || err.kind == ERR_USAGE ? OUTCOME_USAGE : OUTCOME_INFRASTRUCTURE);
+	}
+	stop(&parts);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct line line = {.namespace = NULL};
+	int status;
+
+	umask(0077);
+	signal(SIGPIPE, SIG_IGN);
+	if (prctl(PR_SET_DUMPABLE, 0) < 0) {
+		perror("byoci-brain: core dumps can't be refused");
+		return outcome_exit(OUTCOME_INFRASTRUCTURE);
+	}
+	status = argc > 0 ? read_line(&line, argv + 1) : 0;
+	if (status == 0 && line.help)
+		print_help();
+	else if (status == 0 && line.version)
+		puts("byoci-brain " BYOCI_VERSION);
+	else if (status == 0)
+		status = run(&line);
+	strv_release(&line.overrides);
+	return status;
+}

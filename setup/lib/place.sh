@@ -1,0 +1,107 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# Folders and files with their owner and mode. Right ones are left alone.
+
+# place_folder PATH OWNER GROUP MODE
+place_folder() {
+	local path=$1 want="$2:$3:$4" have
+	if [ -L "$path" ] || { [ -e "$path" ] && [ ! -d "$path" ]; }; then
+		say_die "$path is there and is not a folder: move it away, then run this again"
+	fi
+	if [ ! -d "$path" ]; then
+		install -d -o "$2" -g "$3" -m 700 "$path"
+		chmod "00$4" "$path" # five digits take away a setgid bit that came from above
+		say_changed "made $path"
+		return
+	fi
+	have=$(stat -c '%U:%G:%a' "$path")
+	[ "$have" != "$want" ] || return 0
+	chown "$2:$3" "$path"
+	chmod "00$4" "$path"
+	say_changed "mended $path: was $have, is $want"
+}
+
+# place_mode PATH OWNER GROUP MODE: of a file that is there.
+place_mode() {
+	local path=$1 want="$2:$3:$4" have
+	have=$(stat -c '%U:%G:%a' "$path")
+	[ "$have" != "$want" ] || return 0
+	chown "$2:$3" "$path"
+	chmod "00$4" "$path"
+	say_changed "mended $path: was $have, is $want"
+}
+
+# place_file PATH OWNER GROUP MODE: its content is standard input; whole or not at all.
+place_file() {
+	local path=$1 new
+	new=$(mktemp "$path.XXXXXX")
+	cat >"$new"
+	if [ ! -e "$path" ] || ! cmp -s "$new" "$path"; then
+		chown "$2:$3" "$new"
+		chmod "00$4" "$new"
+		mv -f "$new" "$path"
+		say_changed "wrote $path"
+	else
+		rm -f "$new"
+		place_mode "$@"
+	fi
+}
+
+# place_line PATH PATTERN LINE: exactly this line, once, in place of others that match the (fixed) beginning PATTERN; the rest is not ours.
+place_line() {
+	local path=$1 pattern=$2 line=$3 new
+	if [ -e "$path" ] && grep -qxF -- "$line" "$path"; then return 0; fi
+	new=$(mktemp "$path.XXXXXX")
+	if [ -e "$path" ]; then
+		awk -v pattern="$pattern" 'index($0, pattern) != 1' "$path" >"$new"
+	fi
+	printf '%s\n' "$line" >>"$new"
+	chmod 644 "$new"
+	mv -f "$new" "$path"
+	say_changed "wrote $pattern… in $path"
+}
+
+# place_line_remove PATH LINE
+place_line_remove() {
+	local path=$1 new
+	if [ ! -e "$path" ] || ! grep -qxF -- "$2" "$path"; then return 0; fi
+	new=$(mktemp "$path.XXXXXX")
+	grep -vxF -- "$2" "$path" >"$new" || true
+	chmod --reference="$path" "$new"
+	mv -f "$new" "$path"
+	say_changed "removed $2 from $path"
+}
+
+# place_link PATH TARGET
+place_link() {
+	[ "$(readlink "$1" 2>/dev/null)" != "$2" ] || return 0
+	if [ -e "$1" ] && [ ! -L "$1" ]; then
+		say_die "$1 is there and is not a link: move it away, then run this again"
+	fi
+	ln -sfn "$2" "$1"
+	say_changed "linked $1 to $2"
+}
+
+# All folders of a namespace. The mapped root of a worker must be able to pass through the worker's.
+place_all() {
+	local folder
+	for folder in /usr/local/lib/byoci "/usr/local/lib/byoci/$namespace" "/usr/local/lib/byoci/$namespace/bin" \
+		"/usr/local/lib/byoci/$namespace/libexec" /etc/byoci "$etc" "$etc/result-keys" "$etc/allowed_signers" \
+		"$(dirname "$run")" "$run" "$(dirname "$state")" "$state" /var/log/byoci "$log" "$secrets"; do
+		place_folder "$folder" root root 755
+	done
+	place_folder "$run/brain" "$user_brain" "$user_brain" 2750
+	place_folder "$run/slave" "$user_slave" "$user_brain" 2750
+	place_folder "$run/land" "$user_land" "$user_brain" 2750
+	place_folder "$run/worker" root "$user_slave" 2750
+	for folder in brain brain/logs; do place_folder "$state/$folder" "$user_brain" "$user_brain" 750; done
+	for folder in slave slave/trees slave/builds; do place_folder "$state/$folder" "$user_slave" "$user_slave" 750; done
+	for folder in land land/trees; do place_folder "$state/$folder" "$user_land" "$user_land" 750; done
+	for folder in worker worker/backings worker/slots; do place_folder "$state/$folder" root root 711; done
+	place_folder "$(dirname "$kept")" root root 755
+	place_folder "$kept" root root 700
+	place_folder "$git_root" "$user_git" "$user_git" 2750
+	place_folder "$secrets/brain" "$user_brain" "$user_brain" 700
+	place_folder "$secrets/slave" "$user_slave" "$user_slave" 700
+	place_folder "$secrets/land" "$user_land" "$user_land" 700
+	place_folder "$secrets/git" "$user_git" "$user_git" 700
+}

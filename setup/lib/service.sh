@@ -1,0 +1,194 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# The processes: started, found again, restarted when what they run or read has changed, stopped. Under systemd where it is
+# process 1, else by start-stop-daemon with pid files.
+
+service_names='worker slave land brain git'
+
+service_systemd() {
+	[ -d /run/systemd/system ]
+}
+
+service_unit() {
+	echo "byoci-$1@$namespace.service"
+}
+
+# The command line of a service.
+service_command() {
+	case $1 in
+	worker) echo "$bin/byoci-worker -n $namespace" ;;
+	slave) echo "$bin/byoci-slave -n $namespace serve" ;;
+	land) echo "$bin/byoci-slave -n $namespace serve --land" ;;
+	brain) echo "$bin/byoci-brain -n $namespace" ;;
+	git) echo "/usr/sbin/sshd -D -e -f $etc/sshd_config" ;;
+	esac
+}
+
+service_user() {
+	case $1 in
+	worker) echo root ;;
+	slave) echo "$user_slave" ;;
+	land) echo "$user_land" ;;
+	brain) echo "$user_brain" ;;
+	git) echo "$user_git" ;;
+	esac
+}
+
+# What, when it changes, makes a restart necessary.
+service_digest() {
+	local program
+	program=$(service_command "$1")
+	{
+		echo "$program"
+		id -G "$(service_user "$1")"
+		cat "${program%% *}"
+		if [ "$1" = git ]; then
+			cat "$etc/sshd_config" "$secrets/git/ssh_host_ed25519_key"
+		else
+			cat "$etc"/*.conf "$etc/gitconfig"
+			cat /etc/byoci/*.conf 2>/dev/null || true
+		fi
+		! service_systemd || cat "/etc/systemd/system/byoci-$1@.service"
+	} | sha256sum | cut -d' ' -f1
+}
+
+# The pid of a service that lives; nothing otherwise, also when the pid file's process is another one by now.
+service_pid() {
+	local pid exe program
+	if service_systemd; then
+		pid=$(systemctl show -P MainPID "$(service_unit "$1")" 2>/dev/null) || pid=0
+		[ "$pid" = 0 ] || echo "$pid"
+		return 0
+	fi
+	pid=$(cat "$run/byoci-$1.pid" 2>/dev/null) || return 0
+	exe=$(readlink "/proc/${pid:-0}/exe" 2>/dev/null) || return 0
+	program=$(service_command "$1")
+	[ "${exe% (deleted)}" != "$(readlink -f "${program%% *}")" ] || echo "$pid"
+}
+
+# service_is_ours PID: one of this namespace's processes, or a child of one.
+service_is_ours() {
+	local name exe
+	exe=$(readlink "/proc/$1/exe" 2>/dev/null) || return 1
+	[ "${exe#"$bin"/}" = "$exe" ] || return 0
+	for name in $service_names; do
+		[ "$(service_pid "$name")" != "$1" ] || return 0
+	done
+	return 1
+}
+
+service_socket() {
+	case $1 in
+	git) ;;
+	*) option "$1.socket" ;;
+	esac
+}
+
+# Whether it has ended since it was started. Between its start and its exec it has a pid file, or none yet, and another program.
+service_died() {
+	local pid
+	if service_systemd; then
+		systemctl --quiet is-failed "$(service_unit "$1")"
+	else
+		pid=$(cat "$run/byoci-$1.pid" 2>/dev/null) && [ -n "$pid" ] && service_gone "$pid"
+	fi
+}
+
+# 0: it answers; 1: not yet; 2: it has died.
+service_ready() {
+	local socket
+	! service_died "$1" || return 2
+	[ -n "$(service_pid "$1")" ] || return 1
+	socket=$(service_socket "$1")
+	if [ -n "$socket" ]; then
+		awk -v path="$socket" '$8 == path && $4 == "00010000" { found = 1 } END { exit !found }' /proc/net/unix || return 1
+	fi
+	case $1 in
+	git) [ -n "$(host_listener "$(option git.listen)")" ] ;;
+	brain) [ -n "$(host_listener "$(option hook.listen)")" ] && "$bin/byoci" -n "$namespace" status >/dev/null 2>&1 || return 1 ;;
+	esac
+}
+
+service_start_daemon() {
+	local name=$1 user
+	local -a command proxies=()
+	user=$(service_user "$name")
+	read -r -a command < <(service_command "$name")
+	[ "$name" != worker ] || mapfile -t proxies < <(env | grep -E '^(http|https|no)_proxy=' || true)
+	: >>"$log/byoci-$name.log"
+	env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/ "${proxies[@]}" \
+		start-stop-daemon --start --quiet --background --make-pidfile --pidfile "$run/byoci-$name.pid" --umask 022 \
+		--chdir / --chuid "$user:$user" --output "$log/byoci-$name.log" --startas "${command[0]}" -- "${command[@]:1}"
+}
+
+service_start() {
+	if service_systemd; then
+		systemctl enable --quiet "$(service_unit "$1")"
+		systemctl start "$(service_unit "$1")"
+	else
+		rm -f "$run/byoci-$1.pid"
+		service_start_daemon "$1"
+	fi 9>&-
+}
+
+service_log_tail() {
+	if service_systemd; then
+		journalctl -q -n 5 -o cat -u "$(service_unit "$1")"
+	else
+		tail -n 5 "$log/byoci-$1.log"
+	fi | sed 's/^/  | /' >&2
+}
+
+service_log_name() {
+	if service_systemd; then echo "journalctl -u $(service_unit "$1")"; else echo "$log/byoci-$1.log"; fi
+}
+
+service_gone() {
+	[ ! -d "/proc/$1" ] || [ "$(awk '{ sub(/.*\) /, ""); print $1 }' "/proc/$1/stat" 2>/dev/null)" = Z ]
+}
+
+service_stop() {
+	local pid
+	pid=$(service_pid "$1")
+	if service_systemd; then
+		systemctl --quiet disable --now "$(service_unit "$1")" 2>/dev/null || true
+	elif [ -n "$pid" ]; then
+		kill "$pid" 2>/dev/null || true
+		say_until 20 "stopping byoci-$1" service_gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
+		say_until 5 "stopping byoci-$1" service_gone "$pid" || true
+	fi
+	rm -f "$run/byoci-$1.pid"
+	[ -z "$pid" ] || say_changed "stopped byoci-$1"
+}
+
+# Runs as it should: alive, and with the programs and the configuration of now.
+service_ensure() {
+	local name=$1 digest kept=$kept/$1.digest rc=0
+	digest=$(service_digest "$name")
+	if [ -n "$(service_pid "$name")" ]; then
+		[ "$(cat "$kept" 2>/dev/null)" != "$digest" ] || ! service_ready "$name" || return 0
+		service_stop "$name"
+	fi
+	service_start "$name"
+	say_until 30 "starting byoci-$name" service_ready "$name" || rc=$?
+	if [ "$rc" -ne 0 ]; then
+		service_log_tail "$name"
+		say_die "byoci-$name did not come up: the lines above are the end of $(service_log_name "$name"); mend it, then run this again"
+	fi
+	echo "$digest" >"$kept"
+	say_changed "started byoci-$name (pid $(service_pid "$name"))"
+}
+
+service_ensure_all() {
+	local name
+	for name in $service_names; do service_ensure "$name"; done
+}
+
+service_units_install() {
+	local unit
+	service_systemd || return 0
+	for unit in "$checkout"/setup/units/*.service; do
+		place_file "/etc/systemd/system/${unit##*/}" root root 644 <"$unit"
+	done
+	sed "s/@NAMESPACE@/$namespace/g" "$checkout/setup/units/byoci.tmpfiles" | place_file "/etc/tmpfiles.d/byoci-$namespace.conf" root root 644
+	systemctl daemon-reload
+}

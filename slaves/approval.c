@@ -1,0 +1,21 @@
+#include "slaves/approval.h"
+
+#include <time.h>
+
+int approval_criteria(const struct program *program, const char *project, struct approve_criteria *criteria, struct err *err)
+{
+	const char *section = arena_printf(program->arena, "project/%s", project);
+	const char **never = arena_alloc(program->arena, 3 * sizeof *never);
+	int64_t needed = 0;
+
+	*criteria = (struct approve_criteria){.never = never, .now = time(NULL)};
+	never[0] = program_option(program, "brain.principal", err);
+	never[1] = never[0] ? program_option(program, "landing.principal", err) : NULL;
+	if (!never[1] || conf_integer(program->conf, section, "approvals", &needed, err) < 0 ||
+		conf_boolean(program->conf, section, "approvals.self", &criteria->self, err) < 0)
+		return -1;
+	if (needed < 1)
+		return err_set(err, ERR_CONFIG, "[%s] approvals: nothing is landed without an approval", section);
+	criteria->needed = (unsigned)needed;
+	return 0;
+}

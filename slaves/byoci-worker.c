@@ -1,0 +1,277 @@
+/*
+ * byoci-worker: makes workers for the slave's user, and backings. Root; one process for a namespace, and one child for each
+ * connection. All it is told over its socket are names, digests and descriptors (worker_wire.h); everything else is in root's
+ * configuration.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/sock.h"
+#include "base/strv.h"
+#include "conf/conf.h"
+#include "slaves/backing.h"
+#include "slaves/cgroup.h"
+#include "slaves/handler.h"
+#include "slaves/rootfs.h"
+#include "slaves/slot.h"
+
+#define REAP_EVERY_MS 60000
+#define IDS_END 4294967295LL /* (uid_t)-1 is no user */
+#define SPARE_CONNECTIONS 8 /* beside one for each slot: those that have backings built, or are turned away */
+
+enum { EXIT_FAILED = 75, EXIT_USED_WRONGLY = 64 };
+
+struct server {
+	struct conf_source source;
+	struct conf *conf;
+	struct arena *arena;
+	const char *slots;
+	uid_t slave;
+	int listener;
+	int signals;
+	unsigned handlers;
+	unsigned maximum;
+	bool over;
+};
+
+static int say_wrong(const char *what)
+{
+	fprintf(stderr, "byoci-worker: %s; byoci-worker --help tells more\n", what);
+	return EXIT_USED_WRONGLY;
+}
+
+static int fail(const struct err *err)
+{
+	fprintf(stderr, "byoci-worker: %s\n", err->text);
+	return err->kind == ERR_USAGE ? EXIT_USED_WRONGLY : EXIT_FAILED;
+}
+
+/* May this process ask at all? */
+static int check_peer(const struct server *server, struct handler_want *want, struct err *err)
+{
+	if (sock_peer(want->connection, &want->uid, NULL, &want->sender, err) < 0)
+		return -1;
+	if (want->uid != 0 && want->uid != server->slave)
+		return err_set(err, ERR_REFUSED, "user %u may not ask for workers (process %d); the slave's user may",
+		(unsigned)want->uid,
+			(int)want->sender);
+	if (server->handlers >= server->maximum)
+		return err_set(err, ERR_BUSY, "%u connections are open: try again later", server->handlers);
+	return 0;
+}
+
+static void take_connection(struct server *server)
+{
+	struct handler_want want = {.source = &server->source, .listener = server->listener};
+	struct err err = {0};
+
+	want.connection = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
+	if (want.connection < 0)
+		return;
+	if (check_peer(server, &want, &err) < 0 || handler_start(&want, &err) < 0) {
+		log_warning(LOG_WHAT("connection refused"), LOG_ERR(&err));
+		handler_turn_away(want.connection, &err);
+	} else {
+		server->handlers++;
+	}
+	close(want.connection);
+}
+
+static void reap(const struct server *server)
+{
+	struct err err = {0};
+
+	if (slot_reap(server->slots, conf_namespace(server->conf), &err) < 0)
+		log_error(LOG_WHAT("leftovers of a worker stay"), LOG_ERR(&err));
+}
+
+static void take_signal(struct server *server)
+{
+	struct signalfd_siginfo info;
+	int status;
+	pid_t pid;
+
+	if (read(server->signals, &info, sizeof info) != (ssize_t)sizeof info)
+		return;
+	if (info.ssi_signo != SIGCHLD) {
+		log_info(LOG_WHAT("ending"), LOG_NUMBER("workers", server->handlers));
+		server->over = true;
+		return;
+	}
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		server->handlers--;
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+			log_warning(LOG_WHAT("a worker's process did not end well"), LOG_NUMBER("pid", pid), LOG_NUMBER("status", status));
+	}
+	reap(server);
+}
+
+static int set_up_signals(struct server *server, struct err *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || (server->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
+		return err_set_errno(err, errno, "signals");
+	return 0;
+}
+
+static int read_configuration(struct server *server, struct err *err)
+{
+	const char *state, *name;
+	const struct passwd *user;
+	int64_t slots, first;
+
+	if (conf_text(server->conf, NULL, "state", &state, err) < 0 || conf_text(server->conf, NULL, "slave.user", &name, err) < 0 ||
+		conf_integer(server->conf, NULL, "worker.slots", &slots, err) < 0 ||
+		conf_integer(server->conf, NULL, "worker.ids.first", &first, err) < 0)
+		return -1;
+	if (first + slots * ROOTFS_IDS > IDS_END)
+		return err_set(err, ERR_CONFIG,
+		"worker.ids.first = %lld: %lld slots of %d ids do not fit below %lld: choose a smaller one",
+			(long long)first, (long long)slots, ROOTFS_IDS, IDS_END);
+	user = getpwnam(name);
+	if (!user || user->pw_uid == 0)
+		return err_set(err, ERR_CONFIG, "slave.user = %s: there is no such user but root; setup/byoci makes it", name);
+	server->slave = user->pw_uid;
+	server->maximum = (unsigned)slots + SPARE_CONNECTIONS;
+	server->slots = arena_printf(server->arena, "%s/worker/slots", state);
+	return file_make_folder(server->slots, 0711, err);
+}
+
+static int start(struct server *server, struct err *err)
+{
+	const char *path;
+
+	if (geteuid() != 0)
+		return err_set(err, ERR_USAGE, "must be run by root: workers take mounts and id maps");
+	if (conf_check(server->conf, err) < 0 || read_configuration(server, err) < 0 || cgroup_step_aside(server->arena, err) < 0)
+		return -1;
+	if (conf_text(server->conf, NULL, "worker.socket", &path, err) < 0 || set_up_signals(server, err) < 0)
+		return -1;
+	server->listener = sock_listen(path, SOCK_SEQPACKET, err);
+	if (server->listener < 0)
+		return -1;
+	log_info(LOG_WHAT("listening"), LOG_TEXT("socket", path), LOG_TEXT("namespace", conf_namespace(server->conf)),
+		LOG_TEXT("version", BYOCI_VERSION));
+	return 0;
+}
+
+/* Workers live on when it ends: they belong to their connections, and their slots stay taken. */
+static int serve(struct server *server)
+{
+	struct err err = {0};
+
+	if (start(server, &err) < 0)
+		return fail(&err);
+	reap(server);
+	while (!server->over) {
+		struct pollfd waits[] = {{.fd = server->listener, .events = POLLIN}, {.fd = server->signals, .events = POLLIN}};
+		int ready = poll(waits, 2, REAP_EVERY_MS);
+
+		if (ready == 0)
+			reap(server);
+		if (ready > 0 && waits[1].revents)
+			take_signal(server);
+		if (ready > 0 && waits[0].revents)
+			take_connection(server);
+	}
+	return 0;
+}
+
+static int build_backing(const struct conf *conf, const char *name)
+{
+	char digest[JOB_DIGEST_SIZE];
+	struct err err = {0};
+
+	if (geteuid() != 0)
+		return say_wrong("must be run by root");
+	if (backing_build(conf, name, STDERR_FILENO, -1, digest, &err) < 0)
+		return fail(&err);
+	printf("%s\n", digest);
+	return 0;
+}
+
+static void help(void)
+{
+	puts("Usage: byoci-worker -n NAMESPACE [-O NAME=VALUE]... [serve]\n"
+		"       byoci-worker -n NAMESPACE [-O NAME=VALUE]... build-backing NAME\n\n"
+		"serve           makes workers for the slave's user, who asks over the socket (option worker.socket); the default\n"
+		"build-backing   builds the root file system [backing/NAME] unless it is there, and prints its digest\n");
+}
+
+static int run(struct server *server, int argc, char *const *argv)
+{
+	if (argc == 0 || (argc == 1 && strcmp(argv[0], "serve") == 0))
+		return serve(server);
+	if (argc == 2 && strcmp(argv[0], "build-backing") == 0)
+		return build_backing(server->conf, argv[1]);
+	return say_wrong("what is asked for is not known");
+}
+
+/* Takes -n, -O, --version and --help out, wherever they stand; -1: go on. */
+static int options(int argc, char **argv, struct server *server, struct strv *overrides)
+{
+	static const struct option longs[] = {{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {0}};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "n:O:", longs, NULL)) != -1) {
+		switch (option) {
+		case 'n':
+			server->source.namespace = optarg;
+			break;
+		case 'O':
+			strv_push(overrides, optarg);
+			break;
+		case 'h':
+			help();
+			return 0;
+		case 'V':
+			puts("byoci-worker " BYOCI_VERSION);
+			return 0;
+		default:
+			return say_wrong("an option is not known");
+		}
+	}
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	struct server server = {.arena = arena_new(), .source = {.system_only = true, .root = getenv("BYOCI_ROOT")}, .listener = -1};
+	struct strv overrides = STRV_INIT;
+	struct err err = {0};
+	int status = options(argc, argv, &server, &overrides);
+
+	if (status >= 0)
+		goto err0;
+	server.source.overrides = (const char *const *)overrides.v;
+	if (conf_load(&server.conf, &server.source, &err) < 0) {
+		status = fail(&err);
+		goto err0;
+	}
+	server.source.namespace = conf_namespace(server.conf);
+	status = run(&server, argc - optind, argv + optind);
+	conf_free(server.conf);
+err0:
+	strv_release(&overrides);
+	arena_free(server.arena);
+	return status;
+}

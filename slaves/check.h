@@ -1,0 +1,14 @@
+/*
+ * What a spec must be for this host to act on it: its namespace, project, repository, target and job, all by the
+ * root-owned configuration.
+ */
+#ifndef BYOCI_SLAVES_CHECK_H
+#define BYOCI_SLAVES_CHECK_H
+
+#include "forge/spec.h"
+#include "slaves/program.h"
+
+/* ERR_REFUSED, with what is different and what to do. */
+int check_spec(const struct program *program, const struct spec *spec, struct err *err);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * One connection to byoci-worker: a process of its own, first of its process namespace; its worker's mounts are its own. What a
+ * request may do in which state of the worker is a table. It ends when the connection does, when the worker is removed, or at
+ * its expiry.
+ */
+#ifndef BYOCI_SLAVES_HANDLER_H
+#define BYOCI_SLAVES_HANDLER_H
+
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "conf/conf.h"
+
+struct handler_want {
+	const struct conf_source *source; /* the configuration is read for each connection anew */
+	int connection;                   /* accepted */
+	uid_t uid;                        /* of the process at its other end */
+	pid_t sender;                     /* that process */
+	int listener;                     /* closed in the handler */
+};
+
+/* Starts it; real root only. The connection stays the caller's to close. Returns its process id, or -1. */
+pid_t handler_start(const struct handler_want *want, struct err *err);
+
+/* Answers a connection that is not served, with the reason. */
+void handler_turn_away(int connection, const struct err *reason);
+
+#endif

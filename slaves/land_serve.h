@@ -1,0 +1,10 @@
+/* The landing daemon (`byoci-slave serve --land`): land, report and approved on the land socket (doc/INTERFACES.md), for who may. */
+#ifndef BYOCI_SLAVES_LAND_SERVE_H
+#define BYOCI_SLAVES_LAND_SERVE_H
+
+#include "slaves/program.h"
+
+/* Until SIGTERM or SIGINT; what has begun goes on. Returns the exit status. */
+int land_serve_verb(const struct program *program);
+
+#endif

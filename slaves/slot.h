@@ -1,0 +1,59 @@
+/*
+ * Places for workers, 0 … count - 1, and what is known of who has one. A slot is taken while some process holds the lock on
+ * FOLDER/N.lock, so it is free again as soon as its holder and all it started are gone, however that came about. FOLDER/N.json
+ * says what the worker in it is: namespace, build, job, process, control groups, expiry. It outlives a holder that was killed,
+ * and then tells the reaper what is left. Times are milliseconds since 1970.
+ */
+#ifndef BYOCI_SLAVES_SLOT_H
+#define BYOCI_SLAVES_SLOT_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+
+struct slot;
+
+struct slot_record {
+	const char *namespace;
+	const char *build;
+	const char *job;
+	pid_t pid;      /* of the holder, as byoci-worker sees it */
+	int64_t process_start; /* slot_process_start(pid) */
+	int64_t expiry; /* the reaper kills the holder after this */
+	const char *const *groups; /* control groups, NULL-ended */
+};
+
+/* The name of a worker's container and of its control groups: "byoci-NAMESPACE-N", in the arena. */
+char *slot_name(struct arena *arena, const char *namespace, unsigned number);
+
+/*
+ * When a process started, in clock ticks since boot: with its number it names the process for good. 0: there is none. Reads
+ * /proc.
+ */
+int64_t slot_process_start(pid_t pid);
+
+/*
+ * Takes a free slot and removes what an earlier worker may have left in it. Waits a second for one that is just being freed;
+ * then ERR_BUSY.
+ */
+struct slot *slot_claim(const char *folder, const char *namespace, unsigned count, struct err *err);
+unsigned slot_number(const struct slot *slot);
+
+/* Before anything of the worker is made. */
+int slot_write(struct slot *slot, const struct slot_record *record, struct err *err);
+
+/*
+ * Removes its control groups and its record, and frees the slot. On failure the record stays for the reaper; the slot is free
+ * all the same.
+ */
+int slot_release(struct slot *slot, struct err *err);
+
+/*
+ * Goes through all slots: what has no holder is removed, a holder past its expiry is killed (and removed the next time).
+ * Returns how many were removed; -1 when one could not be, the others having been tried.
+ */
+int slot_reap(const char *folder, const char *namespace, struct err *err);
+
+#endif

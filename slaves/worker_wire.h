@@ -1,0 +1,96 @@
+/*
+ * What goes over the worker socket (SOCK_SEQPACKET, one struct a packet, same machine: native byte order).
+ * One connection is one worker: when it closes, everything of it is torn down.
+ *
+ * A caller names a backing or a job, a build, and hands descriptors over. It gives no path, no command and no
+ * setting of the container: those are read from the root-owned section of that name.
+ *
+ *   operation      section  build, digest  descriptors            reply
+ *   BUILD_BACKING  backing  -              [0] progress lines     text = digest of the backing
+ *   START          job      both           [0] layer folder       text = digest of the backing, slot
+ *   EXEC           job      build          [0] stdout [1] stderr  status, when the command has ended; text = limits that were hit
+ *   STOP           -        build          -                      at once; EXEC then replies with 137
+ *   REMOVE         -        build          -                      when nothing of the worker is left
+ *
+ * The layer folder (O_RDONLY or O_PATH, with O_DIRECTORY) belongs to the caller; its content is put over the root file
+ * system and belongs to root in there, so a tree in LAYER/workspace is found in /workspace. It must not change meanwhile.
+ * stdout and stderr are writing ends of pipes. They are closed when EXEC replies: nothing runs in the worker any more.
+ * Each request has one reply with the same `operation`; EXEC's may come after those of later requests.
+ * A packet that is not a valid request is answered with WORKER_INVALID, and the connection is closed; so it is after a START
+ * that failed.
+ */
+#ifndef BYOCI_SLAVES_WORKER_WIRE_H
+#define BYOCI_SLAVES_WORKER_WIRE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define WORKER_VERSION 1
+#define WORKER_BUILD_SIZE 33   /* 32 lower-case hex digits and a NUL */
+#define WORKER_SECTION_SIZE 64 /* [a-z0-9][a-z0-9._-]* without "..", and a NUL */
+#define WORKER_DIGEST_SIZE 65  /* 64 lower-case hex digits and a NUL */
+#define WORKER_TEXT_SIZE 512
+#define WORKER_KILLED 137 /* status of a command that STOP ended: 128 + SIGKILL */
+
+enum worker_operation {
+	WORKER_BUILD_BACKING = 1,
+	WORKER_START,
+	WORKER_EXEC,
+	WORKER_STOP,
+	WORKER_REMOVE,
+	WORKER_OPERATIONS /* how many there are, and one */
+};
+
+enum worker_error {
+	WORKER_OK = 0,
+	WORKER_INVALID,  /* not a request, or not one that can be made now */
+	WORKER_REFUSED,  /* this caller may not, or the digest is another one here */
+	WORKER_BUSY,     /* every slot is taken: try again later */
+	WORKER_ABSENT,   /* no such section, or its backing is not built */
+	WORKER_TROUBLE   /* the machine's fault: `text` says what */
+};
+
+/* Every byte that is not used is zero, so that nothing of the sender's memory travels. */
+struct worker_request {
+	uint32_t version; /* WORKER_VERSION */
+	uint32_t operation;
+	char build[WORKER_BUILD_SIZE];
+	char section[WORKER_SECTION_SIZE];
+	char digest[WORKER_DIGEST_SIZE];
+	char unused[2];
+	uint32_t slot; /* 0 */
+};
+
+struct worker_reply {
+	uint32_t version;
+	uint32_t operation; /* of the request */
+	int32_t error;      /* enum worker_error */
+	int32_t status;     /* of EXEC: exit status, 128 + n when signal n ended it */
+	uint32_t slot;
+	char text[WORKER_TEXT_SIZE]; /* for people, but where the table above says more; always ended by a NUL */
+};
+
+_Static_assert(sizeof(struct worker_request) == 176, "no padding in a request");
+_Static_assert(sizeof(struct worker_reply) == 532, "no padding in a reply");
+
+/* Makes a request with every byte set; a NULL text is "". ERR_INPUT when one does not fit. */
+int worker_wire_request(struct worker_request *request, enum worker_operation operation, const char *build, const char *section,
+	const char *digest, struct err *err);
+
+/*
+ * Whether these bytes and this number of descriptors are a request: everything that can be said without state. ERR_INPUT
+ * otherwise.
+ */
+int worker_wire_check(const void *bytes, size_t length, size_t descriptors, struct worker_request *request, struct err *err);
+
+/* How many descriptors an operation needs; its name for people ("?" for none). */
+size_t worker_wire_descriptors(enum worker_operation operation);
+const char *worker_wire_name(uint32_t operation);
+
+/* The kind of error that a caller sees, and the other way round. */
+enum err_kind worker_wire_kind(int32_t error);
+enum worker_error worker_wire_error(enum err_kind kind);
+
+#endif

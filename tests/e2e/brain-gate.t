@@ -1,0 +1,188 @@
+#!/usr/bin/perl
+# From an approval to a landing, with a real brain, a real repository with signed records, and doubles of the slave and landing
+# daemons that fail in every way they may.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use Brain;
+use Test::More;
+use Time::HiRes qw(time);
+
+chdir "$FindBin::Bin/../..";
+my $brain = Brain->new;
+$brain->make_repository;
+$brain->slave(sub { () });
+$brain->lander;
+ok($brain->start, 'it starts') or BAIL_OUT($brain->log);
+
+sub state_is {
+	my ($name, $wanted, $what, $seconds) = @_;
+	my $state = $brain->until($seconds // 20, sub { $brain->item($name)->{state} eq $wanted });
+	ok($state, $what) or diag($brain->item($name)->{state} . "\n" . $brain->decisions($name) . "\n" . $brain->log);
+}
+
+sub restart_double {
+	my ($which, $talk) = @_;
+	$brain->end_double($which);
+	unlink "$brain->{tmp}/$which.heard";
+	$which eq 'slave' ? $brain->slave($talk // sub { () }) : $brain->lander($talk);
+}
+
+sub proposed {
+	my ($name, $commit) = @_;
+	$brain->propose($name, $commit);
+	$brain->approve($name, $commit);
+	$brain->tell("refs/proposals/$name/head");
+}
+
+# --- the way of a good one
+my $commit = $brain->commit('one');
+$brain->propose('one', $commit);
+$brain->tell('refs/proposals/one/head');
+ok($brain->until(10, sub { $brain->decisions('one') =~ /not approved: 0 of 1 approval/ }), 'a proposal that nobody approved is not queued, and why says so')
+	or BAIL_OUT($brain->decisions('one') . $brain->log);
+$brain->approve('one', $commit);
+$brain->tell('refs/proposals/one/records/0');
+state_is('one', 'landed', 'approved: it is tested and landed');
+my ($landing) = $brain->heard('land', 'land');
+is($landing->{spec}{trees}[0]{merges}[0]{source}, $commit, 'what was asked for is the approved commit');
+like($landing->{result}, qr/\Abyoci-result-1 /, 'with the signed result');
+ok($brain->until(10, sub { $brain->decisions('one') =~ /told the proposal: landed/ }), 'the proposal is told');
+my ($report) = $brain->heard('land', 'report');
+is($report->{kind}, 'landed', 'what it is told');
+my $show = $brain->ask('show', 'one');
+my %step = map { $_->{step} => $_ } @{$show->{timeline}};
+ok($step{$_}, "the time line has: $_") for 'push heard', 'stored', 'read back', 'queued', 'build started', 'merged', 'worker ready', 'tests ended',
+	'worker gone', 'landing asked', 'landed', 'reported';
+is(join(',', sort { $a <=> $b } map { $_->{at} } @{$show->{timeline}}), join(',', map { $_->{at} } @{$show->{timeline}}), 'in the order of time');
+my $id = $show->{builds}[0]{build};
+my ($status, $log) = $brain->get("/builds/$id/log");
+is($status, 200, 'the log has a page');
+is($log, "one line\nsecond <line>\n", 'that is what the slave said');
+is(($brain->get("/builds/$id/log", '-r', '4-7'))[1], 'line', 'a range of it');
+is(Brain::run('sh', '-c', "BYOCI_ROOT=$brain->{root} $brain->{bin}/byoci -n brt log $id"), "one line\nsecond <line>", 'byoci log');
+like(($brain->get("/builds/$id"))[1], qr/success/, 'the build has a page');
+like(($brain->get('/proposals/sample/one'))[1], qr/landed on refs\/heads\/main/, 'the proposal has one, that says why');
+$brain->tell('refs/proposals/one/head') for 1 .. 3;
+is(scalar($brain->heard('slave', 'start')), 1, 'the same hook again does nothing again');
+
+# --- what the tests refuse
+restart_double('slave', sub { $_[0]{proposal} eq 'bad' ? (outcome => 'failure', reason => 'unit: exit 1 <b>') : () });
+$commit = $brain->commit('bad');
+proposed('bad', $commit);
+state_is('bad', 'rejected', 'a failed test rejects it');
+ok($brain->until(10, sub { $brain->decisions('bad') =~ /told the proposal: rejected/ }), 'and tells it');
+unlike(($brain->get('/proposals/sample/bad'))[1], qr/<b>/, 'its reason is escaped on the page');
+my $tested = () = $brain->heard('slave', 'start');
+$brain->tell('refs/proposals/bad/head');
+ok($brain->until(10, sub { $brain->decisions('bad') =~ /was rejected: push a new commit/ }), 'the same commit is not tried again');
+is(scalar(() = $brain->heard('slave', 'start')), $tested, 'nor tested');
+
+# --- a push after the approval
+$brain->end_double('slave');
+$commit = $brain->commit('late');
+proposed('late', $commit);
+state_is('late', 'building', 'with no slave there it waits');
+ok($brain->until(10, sub { my $why = $brain->ask('why', 'late'); @{$why->{waiting}} && $why->{waiting}[0]{why} }), 'and why says for what');
+my $pushed = $brain->commit('later', $commit);
+$brain->git('update-ref', 'refs/proposals/late/head', $pushed);
+$brain->tell('refs/proposals/late/head');
+state_is('late', 'removed', 'a push after the approval takes it out');
+like($brain->decisions('late'), qr/out of the queue: not approved: .*approve again/, 'and says so');
+restart_double('slave');
+$brain->approve('late', $pushed);
+$brain->tell('refs/proposals/late/records/0');
+state_is('late', 'landed', 'approved again it lands');
+
+# --- results that do not hold
+my $other_key = "$brain->{tmp}/other.key";
+Brain::run('openssl', 'genpkey', '-algorithm', 'ed25519', '-out', $other_key);
+my $lie = 0;
+restart_double('slave', sub { $_[0]{attempt} == 1 ? (line => 'byoci-result-1 e30= ' . 'A' x 86 . '==') : () });
+$commit = $brain->commit('forged');
+proposed('forged', $commit);
+state_is('forged', 'landed', 'a result whose signature is wrong is no result: it is tested again');
+like($brain->decisions('forged'), qr/no result that holds/, 'and why says so');
+restart_double('slave', sub { $_[0]{attempt} == 1 ? (source => 'a' x 40) : () });
+$commit = $brain->commit('swapped');
+proposed('swapped', $commit);
+state_is('swapped', 'landed', 'a signed result about another commit is none either');
+like($brain->decisions('swapped'), qr/about something else than this build/, 'and why says so');
+
+# --- a proposal that can not be read now
+my $signers = "$brain->{etc}/allowed_signers/sample";
+rename $signers, "$signers.away";
+$commit = $brain->commit('unread');
+proposed('unread', $commit);
+my $error = "BYOCI_ROOT=$brain->{root} $brain->{bin}/byoci -n brt why unread 2>&1";
+ok($brain->until(10, sub { Brain::run('sh', '-c', $error) =~ /the last attempt failed: .*allowed_signers/ }), 'one that can not be read says why')
+	or diag(Brain::run('sh', '-c', $error));
+rename "$signers.away", $signers;
+state_is('unread', 'landed', 'and lands when it can');
+
+# --- trouble
+my $tries = "$brain->{tmp}/tries";
+restart_double('slave', sub { $_[0]{attempt} < 3 ? (outcome => 'infrastructure', reason => 'no worker') : () });
+$commit = $brain->commit('trouble');
+proposed('trouble', $commit);
+state_is('trouble', 'landed', 'infrastructure trouble is no test failure: tried again until it works', 40);
+like($brain->decisions('trouble'), qr/not the proposal's fault/, 'and said so');
+restart_double('land', sub { Brain::spew_append($tries, 'x'); length Brain::slurp($tries) == 1 ? {outcome => 'moved', reason => 'the target moved'} : undef });
+restart_double('slave');
+$commit = $brain->commit('moved');
+proposed('moved', $commit);
+state_is('moved', 'landed', 'a target that moved: merged and tested again');
+like($brain->decisions('moved'), qr/merged and tested again: the target moved/, 'and said so');
+is(scalar(@{$brain->ask('show', 'moved')->{builds}}), 2, 'by a second build');
+unlink $tries;
+restart_double('land', sub { Brain::spew_append($tries, 'x'); length Brain::slurp($tries) == 1 ? {close => 1} : undef });
+$commit = $brain->commit('closed');
+proposed('closed', $commit);
+state_is('closed', 'landed', 'a landing daemon that says nothing is asked again');
+restart_double('land', sub { {outcome => 'refused', reason => 'not approved, I say'} });
+$commit = $brain->commit('refused');
+proposed('refused', $commit);
+state_is('refused', 'rejected', 'what the landing daemon refuses is rejected');
+like($brain->decisions('refused'), qr/not approved, I say/, 'with its reason');
+
+# --- restarts
+restart_double('land');
+$brain->end_double('slave');
+$commit = $brain->commit('restart');
+proposed('restart', $commit);
+state_is('restart', 'building', 'building');
+$id = $brain->ask('show', 'restart')->{builds}[0]{build};
+$brain->stop('KILL');
+restart_double('slave');
+ok($brain->start, 'killed and started again');
+state_is('restart', 'landed', 'the build goes on');
+is($brain->ask('show', 'restart')->{builds}[0]{build}, $id, 'as the same build');
+is(scalar(@{$brain->ask('show', 'restart')->{builds}}), 1, 'and only that one');
+
+# --- events that never came
+$brain->stop('TERM');
+$commit = $brain->commit('unheard');
+$brain->propose('unheard', $commit);
+$brain->approve('unheard', $commit);
+ok($brain->start, 'a proposal is pushed while the brain is down, and nobody tells it');
+state_is('unheard', 'landed', 'it is found at the start');
+like($brain->decisions('unheard'), qr/without a hook/, 'and why says so');
+
+# --- two at once
+my @names = map { "many-$_" } 1 .. 4;
+my $base = $brain->tip;
+for my $name (@names) {
+	$commit = $brain->commit($name, $base);
+	$brain->propose($name, $commit);
+	$brain->approve($name, $commit);
+}
+$brain->tell(map { "refs/proposals/$_/head" } @names);
+state_is($_, 'landed', "$_ of four approved at once") for @names;
+my %base = map { $_->{spec}{proposal} => $_->{spec}{trees}[0]{base} } $brain->heard('slave', 'start');
+my %different = map { $base{$_} => 1 } @names;
+is(scalar(keys %different), 4, 'each is tested on what landed before it');
+is($brain->stop('TERM'), 0, 'it ends cleanly');
+unlike($brain->log, qr/^error/m, 'and nothing went wrong') or diag($brain->log);
+
+done_testing;

@@ -1,0 +1,278 @@
+#!/bin/bash
+# Landing: exactly what was approved and tested, or nothing, whoever asks and whatever he brings along.
+# shellcheck disable=SC2154
+# shellcheck source=tests/e2e/slave-lib.sh
+. "$(dirname "$0")/slave-lib.sh"
+
+make_namespace
+start_worker
+start_slave
+start_land
+
+# land NAME: $status and $answer.
+land() {
+	status=0
+	answer=$(slave land --spec "$root/$1.spec" --result "$root/${2:-$1}.result" 2>&1) || status=$?
+	reason=$(jq -r '.reason // .error' <<<"$answer" 2>/dev/null) || reason=$answer
+}
+
+# tested NAME TESTS…: proposed and tested.
+tested() {
+	propose "$@" && spec "$1" && run_test "$1"
+}
+
+# forge FILE KEY JQ: the result in FILE with its payload changed, signed with KEY.
+forge() {
+	local head
+	head="byoci-result-1 $(payload "$1" | jq -c "$3" | tr -d '\n' | base64 -w0)"
+	printf %s "$head" >"$root/head"
+	openssl pkeyutl -sign -inkey "$2" -rawin -in "$root/head" -out "$root/signature"
+	echo "$head $(base64 -w0 <"$root/signature")"
+}
+
+# refused WHAT PATTERN: the landing was, and main is where it was.
+refused() {
+	is "$status" 77 "$1: refused"
+	like "$reason" "$2" "  and the reason is said"
+	is "$(main_now)" "$before" "  and main is where it was"
+}
+before=$(main_now)
+
+# Approval.
+tested one
+is "$status" 0 "it is tested"
+land one
+refused "what nobody approved" 'not approved: 0 of 1'
+approve one ann
+land one
+refused "what only its proposer approved" 'own'
+approve one brain
+land one
+refused "what the brain approved" 'never counts|does not count'
+approve one landing
+land one
+refused "what the landing account approved" 'never counts|does not count'
+is "$(slave approved --project sample main; echo $?)" 3 "and it is not listed as approved"
+
+# Results. It is approved from here on.
+approve one
+is "$(slave approved --project sample main)" "one $(git -C "$root/git/sample.git" rev-parse refs/proposals/one/head)" "what is approved is listed"
+openssl genpkey -algorithm ed25519 -out "$root/other.key" 2>/dev/null
+forge "$root/one.result" "$root/other.key" . >"$root/forged.result"
+land one forged
+refused "a result signed by another key" 'signature|signed'
+sed 's/^\(byoci-result-1 .\{40\}\)./\1A/' "$root/one.result" >"$root/forged.result"
+land one forged
+refused "a result that was changed" 'signature|signed|payload'
+echo "byoci-result-1 $(payload "$root/one.result" | base64 -w0) " >"$root/forged.result"
+land one forged
+refused "a result without a signature" '.'
+echo rubbish >"$root/forged.result"
+land one forged
+refused "rubbish for a result" '.'
+key=$root/secrets/slave/result.key
+forge "$root/one.result" "$key" '.slave = "other"' >"$root/forged.result"
+land one forged
+refused "a result that says it is of another slave" 'of slave other'
+forge "$root/one.result" "$key" '.outcome = "failure"' >"$root/forged.result"
+land one forged
+refused "a result that is no success" 'did not succeed'
+forge "$root/one.result" "$key" '.jobs[0].outcome = "failure"' >"$root/forged.result"
+land one forged
+refused "a result whose job is no success" 'job unit did not succeed'
+forge "$root/one.result" "$key" '.jobs[0].name = "other"' >"$root/forged.result"
+land one forged
+refused "a result without the required job" 'job unit is required'
+forge "$root/one.result" "$key" '.jobs[0].digest = ("0" * 64)' >"$root/forged.result"
+land one forged
+refused "a result of another configuration" 'configured differently'
+forge "$root/one.result" "$key" '.jobs[0].backing = ("0" * 64)' >"$root/forged.result"
+land one forged
+refused "a result in another backing" 'configured differently'
+forge "$root/one.result" "$key" '.build = ("0" * 32)' >"$root/forged.result"
+land one forged
+refused "a result of another build" 'another build'
+forge "$root/one.result" "$key" '.merge = .source' >"$root/forged.result"
+land one forged
+is "$status" 75 "a result whose merge is not the one that is made here: trouble"
+like "$reason" 'merge differently' "  and the reason is said"
+is "$(main_now)" "$before" "  and main is where it was"
+
+# Specs.
+change() {
+	jq -c "$1" "$root/one.spec" >"$root/changed.spec"
+	land changed one
+}
+change '.namespace = "other"'
+refused "a spec for another namespace" 'namespace'
+change '.target = "refs/heads/other"'
+refused "a target that is not configured" 'not a target'
+change '.trees[0].merges[0].source = .trees[0].base'
+refused "a source that was not tested" 'another source'
+change '.trees[0].base = .trees[0].merges[0].source'
+refused "a base that was not tested" 'another base'
+change '.proposal = "two"'
+refused "another proposal" 'another proposal'
+change '.trees[0].merges[0].message = "Nobody said this"'
+is "$status" 0 "a message in the spec is not believed: the merge is that of the record" || true
+landed=$(main_now)
+is "$landed" "$(payload "$root/one.result" | jq -r .merge)" "what landed is exactly what was tested"
+is "$(git -C "$root/git/sample.git" log -1 --format=%s)" "Add one" "with the record's message"
+land one
+is "$status" 4 "landing it again: landed already"
+is "$(jq -r .outcome <<<"$answer")" landed "  in a word"
+before=$(main_now)
+
+# What changed since.
+tested two
+approve two
+git -C "$root/w" commit -q --amend -m "Add two differently"
+git -C "$root/w" push -q -f "$root/git/sample.git" HEAD:refs/proposals/two/head
+land two
+is "$status" 5 "a push after the approval: moved"
+is "$(main_now)" "$before" "  and main is where it was"
+git -C "$root/git/sample.git" update-ref -d refs/proposals/two/head
+land two
+refused "a proposal that is withdrawn" 'closed'
+
+tested three
+approve three
+git -C "$root/w" checkout -q -B aside "$before"
+git -C "$root/w" commit -q --allow-empty -m aside
+git -C "$root/w" push -q "$root/git/sample.git" aside:main
+before=$(main_now)
+land three
+is "$status" 5 "a target that moved since the test: moved"
+is "$(main_now)" "$before" "  and main is where it was"
+spec three
+run_test three
+land three
+is "$status" 0 "tested again it lands"
+before=$(main_now)
+
+# The same way the real thing would ask twice at once.
+tested four
+approve four
+for i in 1 2 3; do
+	slave land --spec "$root/four.spec" --result "$root/four.result" >"$root/answer.$i" 2>&1 &
+	askers[i]=$!
+done
+wait "${askers[@]}"
+is "$(cat "$root"/answer.? | jq -r .outcome | sort | tr '\n' ' ')" "landed landed success " "three at once: one lands it, two are told that it has landed"
+is "$(git -C "$root/git/sample.git" rev-list --count --first-parent "$before..main")" 1 "and it is on main once"
+
+# Killed in the middle: while the forge thinks about it, and after it took it.
+hook() {
+	mkdir -p "$root/git/sample.git/hooks"
+	printf '#!/bin/sh\n%s\n' "$2" >"$root/git/sample.git/hooks/$1"
+	chmod 755 "$root/git/sample.git/hooks/$1"
+}
+lander_of() {
+	lander=$(pgrep -P "$land_pid" | head -n 1)
+	[ -n "$lander" ]
+}
+tested five
+approve five
+hook post-receive "touch $root/taken; while [ ! -e $root/go ]; do :; done"
+"$O/bin/byoci-slave" land --spec "$root/five.spec" --result "$root/five.result" >"$root/five.answer" 2>&1 &
+client=$!
+ok "the forge has the push" until_true 20 test -e "$root/taken"
+ok "and is asked by one process" lander_of
+kill -9 "$lander"
+touch "$root/go"
+wait "$client"
+is "$?" 75 "a landing that is killed is infrastructure trouble"
+rm "$root/git/sample.git/hooks/post-receive"
+land five
+is "$status" 4 "asked again: it has landed"
+
+tested six
+approve six
+hook pre-receive "touch $root/thinks; while [ ! -e $root/goes ]; do :; done"
+"$O/bin/byoci-slave" land --spec "$root/six.spec" --result "$root/six.result" >"$root/six.answer" 2>&1 &
+client=$!
+ok "the forge thinks" until_true 20 test -e "$root/thinks"
+kill "$client"
+wait "$client" 2>/dev/null
+touch "$root/goes"
+merge=$(payload "$root/six.result" | jq -r .merge)
+on_main() {
+	[ "$(main_now)" = "$merge" ]
+}
+ok "a client that goes away does not stop a landing" until_true 20 on_main
+rm "$root/git/sample.git/hooks/pre-receive"
+before=$(main_now)
+
+tested seven
+approve seven
+hook pre-receive 'echo not today >&2; exit 1'
+land seven
+is "$status" 77 "what the forge does not take is refused"
+like "$reason" 'not today' "  with its words"
+rm "$root/git/sample.git/hooks/pre-receive"
+mv "$root/git/sample.git" "$root/git/away.git"
+land seven
+is "$status" 69 "a forge that is away is unreachable"
+mv "$root/git/away.git" "$root/git/sample.git"
+
+# The land host's own configuration counts.
+kill "$land_pid"
+wait "$land_pid" 2>/dev/null
+configure '[job/lint]
+backing = bookworm
+tests.command = true'
+sed -i 's/^jobs = .*/jobs = unit, lint/' "$root/etc/byoci/byov.conf"
+start_land
+land seven
+refused "a job more is required" 'job lint is required'
+configure
+sed -i 's/^tests.command = .*/tests.command = true/' "$root/etc/byoci/byov.conf"
+kill "$land_pid"
+wait "$land_pid" 2>/dev/null
+start_land
+land seven
+refused "the job is another one here" 'configured differently'
+configure
+printf 'approvals = 2\n' | sed -i '/^jobs = /r /dev/stdin' "$root/etc/byoci/byov.conf"
+kill "$land_pid"
+wait "$land_pid" 2>/dev/null
+start_land
+land seven
+refused "one approval more is required" '1 of 2'
+configure
+kill "$land_pid"
+wait "$land_pid" 2>/dev/null
+start_land
+land seven
+is "$status" 0 "with everything in order it lands"
+
+# Reports.
+report() {
+	jq -cn --arg approved "$landed" "{op: \"report\", project: \"sample\", proposal: \"one\", kind: \"landed\", approved: \$approved, merge: \$approved,
+		text: \"It has landed.\"} | $1" | raw land once
+}
+said=$(report .)
+is "$(jq -r .outcome <<<"$said")" success "a report is made"
+marker=$(jq -r .marker <<<"$said")
+is "$(git -C "$root/git/sample.git" cat-file blob "refs/proposals/one/reports/$marker" | jq -r .text)" "It has landed." "it is with the proposal"
+is "$(report . | jq -r '.outcome + " " + .marker')" "success $marker" "and again: it is there"
+is "$(report '.text = "Otherwise."' | jq -r .outcome)" success "what has the same mark is the same report"
+is "$(git -C "$root/git/sample.git" for-each-ref refs/proposals/one/reports | wc -l)" 1 "of which there is one"
+is "$(report '.proposal = "../../heads/main"' | jq -r .outcome)" usage "a name that is a path is not one"
+is "$(report '.kind = "x/y"' | jq -r .outcome)" usage "nor is a kind"
+is "$(report '.approved = "HEAD"' | jq -r .outcome)" usage "nor is a commit"
+is "$(report '.project = "other"' | jq -r .outcome)" refused "an unknown project is refused"
+
+# Rubbish, and who may.
+like "$(printf '{"op":"nope"}\n' | raw land once)" 'must be one of' "an unknown operation"
+like "$(printf '{"op":"land","spec":{},"result":"x"}\n' | raw land once)" '"kind":"input"' "an empty spec"
+like "$(printf '[1]\n' | raw land once)" 'JSON object' "a request that is none"
+is "$(printf 'rubbish\n' | raw land)" "" "rubbish ends the connection"
+chmod 711 "$root"
+chmod 755 "$root/run" "$root/run/land"
+chmod 666 "$root/run/land/socket"
+like "$(setpriv --reuid=65534 --regid=65534 --clear-groups perl -MIO::Socket::UNIX -e \
+	'$SIG{PIPE} = "IGNORE"; my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die; print {$s} "{\"op\":\"approved\"}\n"; $s->flush; print scalar <$s>' \
+	"$root/run/land/socket" 2>&1)" 'may not' "another user may not ask, even when the socket's mode lets him"
+ok "the daemon outlives all that" kill -0 "$land_pid"
+done_testing

@@ -1,0 +1,137 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# What the tests of byoci-worker share: a namespace of its own, in a folder of its own, with a worker process and a backing.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+[ "$(id -u)" -eq 0 ] || skip_all "workers need root"
+build=${O:-build}
+for program in bin/byoci-worker tool/worker-try; do
+	[ -x "$build/$program" ] || skip_all "$build/$program is not built (make all tools)"
+done
+
+# A namespace of its own, in a root folder of its own; `daemon` is the slave's user.
+export BYOCI_NAMESPACE=w$$ BYOCI_ROOT=$scratch
+slave=daemon
+first=$((2000000000 + $$ % 1000 * 131072))
+state=$scratch/state
+socket=$scratch/run/worker/socket
+slots=$state/worker/slots
+install -d -m 755 "$scratch/etc/byoci/$BYOCI_NAMESPACE" "$state/worker/backings"
+install -d -o root -g "$slave" -m 2750 "$scratch/run/worker"
+cat >"$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf" <<-CONF
+	[$BYOCI_NAMESPACE]
+	state = $state
+	run = $scratch/run
+	slave.user = $slave
+	worker.ids.first = $first
+	worker.slots = 2
+	[backing/small]
+	packages = procps
+	[job/script]
+	backing = small
+	tests.command = sh ./test.sh
+	memory = 64M
+	disk = 32M
+	processes = 64
+	[job/both]
+	backing = small
+	setup.command = echo set up; set -e; false || true
+	tests.command = echo tested; exit 7
+	[job/unset]
+	backing = small
+	setup.command = set -e; exit 5; true
+	tests.command = echo tested
+	[job/nowhere]
+	backing = never
+	tests.command = true
+	[backing/never]
+	packages = hello
+CONF
+
+worker_pid=
+# Under systemd it needs a control group that is its own to divide, as its unit gives it.
+scope=()
+[ ! -d /run/systemd/system ] || scope=(systemd-run --quiet --scope -p Delegate=yes --)
+worker_start() {
+	"${scope[@]}" "$build/bin/byoci-worker" -n "$BYOCI_NAMESPACE" 2>>"$scratch/worker.log" </dev/null &
+	worker_pid=$!
+	comes 10 [ -S "$socket" ] && comes 10 listening
+}
+listening() { grep -q "listening" "$scratch/worker.log"; }
+worker_kill() {
+	kill "-${1:-TERM}" "$worker_pid" 2>/dev/null
+	wait "$worker_pid" 2>/dev/null
+	rm -f "$scratch/worker.log.old"
+	mv "$scratch/worker.log" "$scratch/worker.log.old"
+}
+# comes SECONDS COMMAND…: becomes true within that time.
+comes() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" 2>/dev/null; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.02
+	done
+	return 0
+}
+# Kills callers that were put into the background, and disowned.
+let_go() {
+	local pid
+	for pid; do
+		kill -9 "$pid" 2>/dev/null
+		comes 10 not kill -0 "$pid"
+	done
+}
+trap 'worker_kill 2>/dev/null; rm -rf "$scratch"' EXIT
+
+# try STEP…: what tests/tool/worker-try says, as the slave's user, is in $said.
+as() {
+	setpriv --reuid="$1" --regid="$1" --clear-groups "${@:2}"
+}
+install -m 755 "$build/tool/worker-try" "$scratch/worker-try"
+try() {
+	status=0
+	said=$(as "$slave" timeout 60 "$scratch/worker-try" "$socket" "$@" 2>&1 </dev/null) || status=$?
+}
+# layer NAME: a folder with a workspace, whose test.sh is standard input.
+layer() {
+	mkdir -p "$scratch/$1/workspace"
+	cat >"$scratch/$1/workspace/test.sh"
+	chown -R "$slave:$slave" "$scratch/$1"
+	layer=$scratch/$1
+}
+# runs NAME: a worker runs test.sh and is removed.
+runs() {
+	layer "$1"
+	try start=script,,"$layer" exec wait remove
+}
+
+group_folders() { find /sys/fs/cgroup -maxdepth 8 -name "byoci-$BYOCI_NAMESPACE-*" 2>/dev/null; }
+processes() { ps -eo uid=,pid=,args= | awk -v first="$first" '$1 >= first && $1 < first + 131072'; }
+handlers() { ps -o pid= --ppid "$worker_pid"; }
+leftovers() {
+	group_folders
+	processes
+	handlers
+	grep byoci /proc/self/mountinfo
+	find "$slots" -name '*.json'
+	for lock in "$slots"/*.lock; do flock -n "$lock" true || echo "$lock is taken"; done
+}
+is_clean() { [ -z "$(leftovers)" ]; }
+clean() { ok "$1" comes 10 is_clean || diag "$(leftovers)"; }
+
+# The backing: from the cache of earlier tests, else built.
+digest=$("$scratch/worker-try" - digest=small) || bail_out "no digest of the backing: $digest"
+cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/byoci-tests
+if [ -f "$cache/backing-$digest.tar" ]; then
+	mkdir "$state/worker/backings/$digest" && tar -C "$state/worker/backings/$digest" -xf "$cache/backing-$digest.tar" ||
+		bail_out "$cache/backing-$digest.tar cannot be unpacked"
+fi
+built=$("$build/bin/byoci-worker" -n "$BYOCI_NAMESPACE" build-backing small 2>"$scratch/building") ||
+	bail_out "the backing cannot be built: $(tail -n 5 "$scratch/building")"
+is "$built" "$digest" "build-backing tells the digest of the backing"
+if [ ! -f "$cache/backing-$digest.tar" ]; then
+	like "$(cat "$scratch/building")" 'backing small: built' "and says when it was built"
+	mkdir -p "$cache" && tar -C "$state/worker/backings/$digest" -cf "$cache/.$digest.$$" rootfs &&
+		mv "$cache/.$digest.$$" "$cache/backing-$digest.tar"
+fi
+is "$(stat -c %u "$state/worker/backings/$digest/rootfs/etc")" 0 "a backing does not depend on the ids of workers"
