@@ -321,7 +321,8 @@ static json_t *reply(const struct reading *reading, const char *target, const st
 	json_object_set_new(json, "author_name", cut_json(reading, head ? head->author : ""));
 	json_object_set_new(json, "author_email", cut_json(reading, head ? head->mail : ""));
 	json_object_set_new(json, "state", text_json(state));
-	json_object_set_new(json, "proposer", proposed ? text_json(proposed->who) : json_null());
+	/* Of this commit: else whoever pushes over somebody's proposal could approve that push themselves. */
+	json_object_set_new(json, "proposer", proposed && is_for_head(reading, proposed) ? text_json(proposed->who) : json_null());
 	json_object_set_new(json, "message", proposed ? text_json(proposed->message) : cut_json(reading, head ? head->subject : ""));
 	json_object_set_new(json, "subject", cut_json(reading, head ? head->subject : ""));
 	json_object_set_new(json, "records", records_json(reading));

@@ -104,7 +104,7 @@ static void decide(
 		return;
 	}
 	if (!proposal->proposer) {
-		snprintf(verdict->why, sizeof verdict->why, "nobody who may has signed the proposal: propose again, then approve again");
+		snprintf(verdict->why, sizeof verdict->why, "nobody who may has proposed this commit: propose again, then approve again");
 		return;
 	}
 	count_people(proposal, criteria, &people, newest);

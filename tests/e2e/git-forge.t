@@ -270,13 +270,14 @@ said 'and says that it did not check' 'proposed by somebody (this host'
 commit 'two'
 two=$(git rev-parse HEAD)
 ok 'alice pushes again' as alice git push -q -f origin "HEAD:refs/proposals/feature-one/head"
-is "$(read_back '[.head,.proposer,.message] | join(" ")' feature-one)" "$two alice one" 'the head is the new commit, the proposal stands'
+is "$(read_back '[.head,.proposer,.message] | tostring' feature-one)" "[\"$two\",null,\"one\"]" 'the head is the new commit; nobody has proposed that one'
 is "$(read_back '[.records[] | select(.kind == "approve") | .who] | unique | tostring' feature-one)" '[null]' 'the approvals of the other commit are nobody'\''s now'
 ok 'it says why' test "$(read_back '.records[] | select(.kind == "approve") | .why_not' feature-one | uniq)" = 'it is for another commit than the proposal has now'
+refused 'what nobody proposed is not approved' 'was not proposed by anybody' "$byoci" -n $ns approve -k "$tmp/keys/bob" feature-one
+ok 'a message of one'\''s own' "$byoci" -n $ns propose -k "$tmp/keys/alice" --name feature-one -m 'said better'
+is "$(read_back '[.proposer,.message] | join(" ")' feature-one)" 'alice said better' 'it replaces the older one, and the commit has a proposer'
 refused 'approving what was read before is refused' 'has the commit' "$byoci" -n $ns approve -k "$tmp/keys/bob" --commit "$one" feature-one
 ok 'approving what is there now is not' "$byoci" -n $ns approve -k "$tmp/keys/bob" --commit "${two:0:10}" feature-one
-ok 'a message of one'\''s own' "$byoci" -n $ns propose -k "$tmp/keys/alice" --name feature-one -m 'said better'
-is "$(read_back .message feature-one)" 'said better' 'it replaces the older one'
 
 ok 'a message with carriage returns' "$byoci" -n $ns propose -k "$tmp/keys/alice" --name feature-one -m $'one\r\n\r\ntwo\r\n'
 is "$(read_back .message feature-one)" $'one\n\ntwo' 'has none of them when it is read'
