@@ -135,6 +135,9 @@ static int find_folders(struct parts *parts, struct err *err)
 		return -1;
 	brain->folder = arena_printf(parts->arena, "%s/brain", state);
 	brain->logs = arena_printf(parts->arena, "%s/logs", brain->folder);
+	if (access(brain->folder, W_OK | X_OK) < 0)
+		return err_set_errno(err, errno, "%s, the brain's folder: is %s set up? (setup/byoci %s)", brain->folder, brain->namespace,
+			brain->namespace);
 	return file_make_folder(brain->logs, FOLDER_MODE, err);
 }
 

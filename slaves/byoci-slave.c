@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "forge/outcome.h"
 #include "forge/spec.h"
+#include "slaves/byhand.h"
 #include "slaves/client.h"
 #include "slaves/draft.h"
 #include "slaves/land_serve.h"
@@ -27,7 +28,7 @@ struct invocation {
 	const char *operands[OPERANDS_MAXIMUM];
 	size_t operand_count;
 	const char *spec, *result, *project;
-	bool land, detach, help, version;
+	bool land, detach, force, help, version;
 };
 
 struct verb {
@@ -90,6 +91,16 @@ static int run_spec(const struct program *program, const struct invocation *invo
 	return draft_verb(program, invocation->project, invocation->operands[0]);
 }
 
+static int run_land_approved(const struct program *program, const struct invocation *invocation)
+{
+	const struct byhand byhand = {
+		.project = invocation->project, .target = invocation->operands[0], .force = invocation->force};
+
+	if (!byhand.project)
+		return usage("land-approved needs --project NAME", NULL);
+	return byhand_land_approved(program, &byhand);
+}
+
 static int run_leader(const struct program *program, const struct invocation *invocation)
 {
 	long claim = invocation->operand_count > 1 ? strtol(invocation->operands[1], NULL, 10) : -1;
@@ -129,6 +140,8 @@ static const struct verb verbs[] = {
 	{"reap", "", "remove what ended builds have left", 0, 0, false, run_ask},
 	{"land", "--spec FILE --result FILE", "land what was tested, if it is approved", 0, 0, false, run_land},
 	{"approved", "--project NAME TARGET", "list the approved proposals of a target; 3 when there is none", 1, 1, false, run_approved},
+	{"land-approved", "--project NAME [--force] TARGET", "while the brain is down: test, land and report what is approved", 1, 1,
+		false, run_land_approved},
 	{"leader", NULL, NULL, 1, 2, true, run_leader},
 	{"prepare", NULL, NULL, 1, 1, true, run_prepare},
 	{"tidy", NULL, NULL, 1, 1, true, run_tidy},
@@ -179,8 +192,8 @@ static int parse(struct invocation *invocation, int argc, char **argv)
 	const struct flag flags[] = {
 		{"-n", &invocation->namespace, NULL}, {"-O", &override, NULL}, {"--spec", &invocation->spec, NULL},
 		{"--result", &invocation->result, NULL}, {"--project", &invocation->project, NULL}, {"--land", NULL, &invocation->land},
-		{"--detach", NULL, &invocation->detach}, {"--help", NULL, &invocation->help}, {"-h", NULL, &invocation->help},
-		{"--version", NULL, &invocation->version},
+		{"--detach", NULL, &invocation->detach}, {"--force", NULL, &invocation->force},
+		{"--help", NULL, &invocation->help}, {"-h", NULL, &invocation->help}, {"--version", NULL, &invocation->version},
 	};
 	bool options = true;
 	int bad = 0;

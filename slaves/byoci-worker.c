@@ -145,7 +145,7 @@ static int read_configuration(struct server *server, struct err *err)
 		return -1;
 	if (first + slots * ROOTFS_IDS > IDS_END)
 		return err_set(err, ERR_CONFIG,
-		"worker.ids.first = %lld: %lld slots of %d ids do not fit below %lld: choose a smaller one",
+			"worker.ids.first = %lld: %lld slots of %d ids do not fit below %lld: choose a smaller one",
 			(long long)first, (long long)slots, ROOTFS_IDS, IDS_END);
 	user = getpwnam(name);
 	if (!user || user->pw_uid == 0)

@@ -24,7 +24,7 @@ static const char *first_job(const struct program *program, const char *project,
 	return jobs[0];
 }
 
-static json_t *draft(const struct program *program, const char *project, const char *name, struct err *err)
+json_t *draft_spec(const struct program *program, const char *project, const char *name, struct err *err)
 {
 	struct arena *arena = program->arena;
 	struct forge_proposal proposal;
@@ -68,7 +68,7 @@ static json_t *draft(const struct program *program, const char *project, const c
 int draft_verb(const struct program *program, const char *project, const char *proposal)
 {
 	struct err err = {0};
-	json_t *json = draft(program, project, proposal, &err);
+	json_t *json = draft_spec(program, project, proposal, &err);
 
 	if (!json) {
 		fprintf(stderr, "byoci-slave spec: %s\n", err.text);

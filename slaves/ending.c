@@ -7,6 +7,8 @@
 #include "base/file.h"
 #include "base/jsonget.h"
 
+#define ENDING_NODES 10000
+
 static const char *text_or_empty(const char *text)
 {
 	return text ? text : "";
@@ -77,33 +79,48 @@ err0:
 	return done < 0 ? err_wrap(err, "write the result of build %s", spec->build) : 0;
 }
 
-int ending_outcome(const char *line, enum outcome *outcome, struct err *err)
+/* The payload of a result line, a new reference. */
+static json_t *payload_of(struct arena *arena, const char *line, struct err *err)
 {
 	static const char head[] = "byoci-result-1 ";
-	struct arena *arena = arena_new();
-	json_t *payload = NULL;
 	size_t length = 0;
-	const char *word;
-	int done = -1;
 
 	if (strncmp(line, head, sizeof head - 1) != 0) {
 		err_set(err, ERR_INPUT, "not a result line");
-		goto err0;
+		return NULL;
 	}
 	const char *start = line + sizeof head - 1;
 	const char *bytes = crypto_unbase64(arena, arena_printf(arena, "%.*s", (int)strcspn(start, " \n"), start), &length);
 	if (!bytes) {
 		err_set(err, ERR_INPUT, "a result line whose payload is not base64");
-		goto err0;
+		return NULL;
 	}
-	payload = jsonget_parse(bytes, length, 10000, err);
-	if (!payload || jsonget_string(payload, "outcome", &word, err) < 0)
-		goto err0;
-	done = outcome_from_word(word, outcome) ? 0 : err_set(err, ERR_INPUT, "outcome: not a word for an outcome");
-err0:
+	return jsonget_parse(bytes, length, ENDING_NODES, err);
+}
+
+int ending_outcome(const char *line, enum outcome *outcome, struct err *err)
+{
+	struct arena *arena = arena_new();
+	const char *word;
+	int done = -1;
+
+	json_t *payload = payload_of(arena, line, err);
+	if (payload && jsonget_string(payload, "outcome", &word, err) == 0)
+		done = outcome_from_word(word, outcome) ? 0 : err_set(err, ERR_INPUT, "outcome: not a word for an outcome");
 	json_decref(payload);
 	arena_free(arena);
 	return done;
+}
+
+const char *ending_merge(struct arena *arena, const char *line)
+{
+	struct err err = {0};
+	json_t *payload = payload_of(arena, line, &err);
+	const char *merge = payload ? jsonget_string_or(payload, "merge", "") : "";
+
+	merge = *merge ? arena_strdup(arena, merge) : NULL;
+	json_decref(payload);
+	return merge;
 }
 
 enum outcome ending_of_error(const struct err *err)

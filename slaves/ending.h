@@ -24,8 +24,11 @@ int ending_write(const struct program *program, const struct spec *spec, const s
 /* The slave's private key; NULL and err when there is none to sign with. */
 struct crypto_key *ending_key(const struct program *program, struct err *err);
 
-/* The outcome in a signed line of our own; its signature is not looked at. ERR_INPUT. */
+/* The outcome in a signed line of our own slave's; its signature is not looked at. ERR_INPUT. */
 int ending_outcome(const char *line, enum outcome *outcome, struct err *err);
+
+/* The merge's id in it, in the arena; NULL: it has none. */
+const char *ending_merge(struct arena *arena, const char *line);
 
 /* What an error means for the build or landing that it ended. */
 enum outcome ending_of_error(const struct err *err);

@@ -64,8 +64,7 @@ typedef int act_fn(struct handler *handler, const struct worker_request *request
 	struct err *err);
 
 static int act_build_backing(struct handler *handler, const struct worker_request *request, int *descriptors,
-	struct worker_reply *reply,
-	struct err *err)
+	struct worker_reply *reply, struct err *err)
 {
 	return backing_build(handler->conf, request->section, descriptors[0], handler->connection, reply->text, err);
 }
@@ -94,8 +93,8 @@ static int act_start(struct handler *handler, const struct worker_request *reque
 	memcpy(handler->job, request->section, sizeof handler->job);
 	reply->slot = worker_slot(handler->worker);
 	handler->deadline_us = worker_expiry_us(handler->worker);
-	log_info(LOG_WHAT("worker started"), LOG_TEXT("build", handler->build), LOG_TEXT("job", handler->job), LOG_NUMBER("slot",
-		reply->slot));
+	log_info(LOG_WHAT("worker started"), LOG_TEXT("build", handler->build), LOG_TEXT("job", handler->job),
+		LOG_NUMBER("slot", reply->slot));
 	return 0;
 }
 
@@ -115,8 +114,7 @@ static int act_exec(struct handler *handler, const struct worker_request *reques
 	if (strcmp(request->section, handler->job) != 0)
 		return err_set(err, ERR_REFUSED, "the worker was started for job %s", handler->job);
 	if (!is_pipe_end(descriptors[0]) || !is_pipe_end(descriptors[1]))
-		return err_set(err, ERR_INPUT,
-		"standard output and error must be writing ends of pipes: nothing else goes into a worker");
+		return err_set(err, ERR_INPUT, "stdout and stderr must be writing ends of pipes: nothing else goes into a worker");
 	return worker_exec(handler->worker, descriptors[0], descriptors[1], err);
 }
 
@@ -201,8 +199,8 @@ static void reply_ended(struct handler *handler)
 		return;
 	reply.status = status;
 	handler->state = STATE_ENDED;
-	log_info(LOG_WHAT("command ended"), LOG_TEXT("build", handler->build), LOG_NUMBER("status", status), LOG_TEXT("limits",
-		reply.text));
+	log_info(LOG_WHAT("command ended"), LOG_TEXT("build", handler->build), LOG_NUMBER("status", status),
+		LOG_TEXT("limits", reply.text));
 	send_reply(handler, &reply);
 }
 

@@ -29,6 +29,7 @@ struct server {
 	struct loop *loop;
 	struct peers peers;
 	unsigned working;
+	bool stopping; /* nothing is begun any more; at the end of what has begun we end */
 };
 
 /* One request under way. It goes on when its connection ends; only nobody hears the answer then. */
@@ -82,6 +83,8 @@ static void finish(struct job *job)
 	answer(job);
 	close(job->out);
 	buf_release(&job->reply);
+	if (job->server->stopping && job->server->working == 0)
+		loop_stop(job->server->loop);
 	free(job);
 }
 
@@ -198,6 +201,8 @@ static void received(void *cookie, struct lines *lines, const json_t *message, c
 		send_error(lines, "input", "a request is a JSON object");
 	} else if (session->job) {
 		send_error(lines, "input", "one request a connection");
+	} else if (session->server->stopping) {
+		send_error(lines, "busy", "the land daemon is stopping: ask the next one");
 	} else if (session->server->working >= LAND_SERVE_ATONCE) {
 		send_error(lines, "busy", "too many requests at once: ask again later");
 	} else if (begin(session, message, &err) < 0) {
@@ -224,7 +229,9 @@ static void stop(void *cookie)
 {
 	struct server *server = cookie;
 
-	loop_stop(server->loop);
+	if (server->stopping || server->working == 0) /* asked twice, or nothing to wait for */
+		loop_stop(server->loop);
+	server->stopping = true;
 }
 
 int land_serve_verb(const struct program *program)

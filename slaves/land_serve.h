@@ -4,7 +4,10 @@
 
 #include "slaves/program.h"
 
-/* Until SIGTERM or SIGINT; what has begun goes on. Returns the exit status. */
+/*
+ * Until SIGTERM or SIGINT: what has begun is brought to its end and answered first; the second signal ends it at once, and what has
+ * begun goes on by itself. Returns the exit status.
+ */
 int land_serve_verb(const struct program *program);
 
 #endif

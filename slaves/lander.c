@@ -8,6 +8,7 @@
 #include "base/jsonget.h"
 #include "base/log.h"
 #include "slaves/approval.h"
+#include "slaves/draft.h"
 #include "slaves/ending.h"
 #include "slaves/land.h"
 #include "slaves/output.h"
@@ -90,10 +91,25 @@ static json_t *do_approved(const struct program *program, const json_t *request,
 	return json_pack("{s:o}", "approved", list);
 }
 
+/* What the brain would ask the slave for, for who works without it. */
+static json_t *do_draft(const struct program *program, const json_t *request, struct err *err)
+{
+	const char *project = NULL, *proposal = NULL;
+
+	if (jsonget_string(request, "project", &project, err) < 0 || jsonget_string(request, "proposal", &proposal, err) < 0)
+		return NULL;
+	if (!forge_name_valid(proposal)) {
+		err_set(err, ERR_INPUT, "proposal: not a name of a proposal");
+		return NULL;
+	}
+	json_t *spec = draft_spec(program, project, proposal, err);
+	return spec ? json_pack("{s:o}", "spec", spec) : NULL;
+}
+
 static const struct {
 	const char *name;
 	request_fn *call;
-} requests[] = {{"land", do_land}, {"report", do_report}, {"approved", do_approved}};
+} requests[] = {{"land", do_land}, {"report", do_report}, {"approved", do_approved}, {"draft", do_draft}};
 
 static json_t *work(const struct program *program, const struct buf *text, struct err *err)
 {
@@ -107,7 +123,7 @@ static json_t *work(const struct program *program, const struct buf *text, struc
 			reply = requests[i].call(program, request, err);
 			goto err0;
 		}
-	err_set(err, ERR_INPUT, "op: must be one of land, report, approved");
+	err_set(err, ERR_INPUT, "op: must be one of land, report, approved, draft");
 err0:
 	json_decref(request);
 	return reply;

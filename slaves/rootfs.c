@@ -134,7 +134,7 @@ static int mount_mapped(int tree, const char *target, const struct idmap *map, s
 		return -1;
 	attributes.userns_fd = (__u64)space;
 	if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0)
-		err_set_errno(err, errno, "%s: the ids of its file system cannot be mapped (mount_setattr)", target);
+		err_set_errno(err, errno, "%s: this kernel maps no ids on its file system (mount_setattr); ext4, xfs and btrfs are fine", target);
 	else if (mkdir(target, 0755) < 0 || syscall(SYS_move_mount, tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		err_set_errno(err, errno, "%s: cannot be mounted", target);
 	else

@@ -20,6 +20,7 @@
 #include "slaves/check.h"
 #include "slaves/ending.h"
 #include "slaves/follow.h"
+#include "slaves/output.h"
 #include "slaves/peers.h"
 #include "slaves/running.h"
 #include "slaves/tidy.h"
@@ -78,11 +79,15 @@ static const char *kind_word(const struct err *err)
 	return "infrastructure";
 }
 
+/* What is wrong may quote what came from outside. */
 static json_t *error_json(const struct err *err)
 {
-	json_t *json = json_pack("{s:s, s:s}", "error", err->text, "kind", kind_word(err));
+	struct arena *arena = arena_new();
+	json_t *json = json_pack(
+		"{s:s, s:s}", "error", output_line(arena, err->text, strlen(err->text), sizeof err->text), "kind", kind_word(err));
 
-	return json ? json : json_pack("{s:s, s:s}", "error", "the reason is not UTF-8", "kind", kind_word(err));
+	arena_free(arena);
+	return json;
 }
 
 /* One operation: a reply, or NULL with err; or NULL without when the connection goes on by itself. */

@@ -245,7 +245,7 @@ static void describe(const struct worker *worker, char text[static WORKER_TEXT_S
 	text[0] = '\0';
 	if (killed)
 		length += snprintf(text, WORKER_TEXT_SIZE,
-		"the memory limit (%lld MiB, disk of %lld MiB included) was reached: %lld processes were killed. ",
+			"the memory limit (%lld MiB, disk of %lld MiB included) was reached: %lld processes were killed. ",
 			(long long)(job->memory + job->disk) >> 20, (long long)job->disk >> 20, (long long)killed);
 	if (refused)
 		length += snprintf(text + length, WORKER_TEXT_SIZE - (size_t)length, "the limit of %lld processes was reached. ",

@@ -119,8 +119,7 @@ static int take_digest(const struct worker_reply *reply, char digest[static WORK
 }
 
 int worker_client_build_backing(struct worker_client *client, const char *backing, int progress,
-	char digest[static WORKER_DIGEST_SIZE],
-	struct err *err)
+	char digest[static WORKER_DIGEST_SIZE], struct err *err)
 {
 	struct worker_reply reply;
 
@@ -132,8 +131,7 @@ int worker_client_build_backing(struct worker_client *client, const char *backin
 }
 
 int worker_client_start(struct worker_client *client, const struct worker_client_start *start,
-	char backing[static WORKER_DIGEST_SIZE],
-	struct err *err)
+	char backing[static WORKER_DIGEST_SIZE], struct err *err)
 {
 	struct worker_reply reply;
 	struct worker_request fits;

@@ -26,8 +26,7 @@ int worker_client_fd(const struct worker_client *client);
  * `digest`.
  */
 int worker_client_build_backing(struct worker_client *client, const char *backing, int progress,
-	char digest[static WORKER_DIGEST_SIZE],
-	struct err *err);
+	char digest[static WORKER_DIGEST_SIZE], struct err *err);
 
 struct worker_client_start {
 	const char *build;
@@ -37,8 +36,7 @@ struct worker_client_start {
 };
 /* Returns when commands can be run in it. The digest of the backing that it runs on is put into `backing`. */
 int worker_client_start(struct worker_client *client, const struct worker_client_start *start,
-	char backing[static WORKER_DIGEST_SIZE],
-	struct err *err);
+	char backing[static WORKER_DIGEST_SIZE], struct err *err);
 
 /*
  * Begins setup.command and tests.command of the job; `out` and `errors` stay the caller's (close them to see the end of the

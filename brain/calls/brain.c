@@ -10,7 +10,7 @@
 #include "calls/calls.h"
 
 enum {
-	STEPS_IN_A_TURN = 500,
+	STEPS_US = 20000,      /* a turn's steps end after this: hooks wait for its COMMIT */
 	AGAIN_AFTER_MS = 1000, /* a failed COMMIT */
 	LATER_MS = 1000,       /* a failed step, doubled each time */
 	LATER_MAXIMUM_MS = 300000,
@@ -185,11 +185,11 @@ static int one_step(struct brain *brain, enum stage stage, struct err *err)
 /* Round after round over the stages, so that none waits for another's backlog. 1: more is left for the next turn. */
 static int steps(struct brain *brain, struct err *err)
 {
-	int done = 0;
+	int64_t end = clock_monotonic_us() + STEPS_US;
+	int done = 1;
 
-	while (done < STEPS_IN_A_TURN) {
-		int before = done;
-
+	while (done && clock_monotonic_us() < end) {
+		done = 0;
 		for (int stage = 0; stage < STAGE_COUNT; stage++) {
 			int one = one_step(brain, (enum stage)stage, err);
 
@@ -197,10 +197,8 @@ static int steps(struct brain *brain, struct err *err)
 				return -1;
 			done += one;
 		}
-		if (done == before)
-			return 0;
 	}
-	return 1;
+	return done ? 1 : 0;
 }
 
 static void on_timer(void *cookie)

@@ -38,6 +38,8 @@ const struct option option_table[] = {
 		.text = "Where forges post their web hooks to."},
 	{NAMESPACE("hook.body.limit", OPTION_SIZE), .minimum = KIB, .maximum = 64 * MIB, .fallback = "25M",
 		.text = "A larger hook is refused (413)."},
+	{NAMESPACE("hook.deadline", OPTION_DURATION), .minimum = SECOND, .maximum = 600 * SECOND, .fallback = "1m",
+		.text = "A hook that is not here as a whole and answered by then is ended (408)."},
 	{NAMESPACE("pages.listen", OPTION_ADDRESS), .fallback = "127.0.0.1:8811", .text = "Where the pages are served."},
 	{NAMESPACE("public.url", OPTION_URL), .fallback = "http://{pages.listen}",
 		.text = "How the pages are reached from outside: written into comments."},

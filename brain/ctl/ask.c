@@ -81,6 +81,8 @@ static void print_queue(const json_t *reply)
 			printf("  %-24s %-9s since %s  %.12s  %s\n", text_of(item, "proposal"), text_of(item, "state"),
 				when(jsonget_integer_or(item, "since", 0), time), text_of(item, "commit"), text_of(item, "why"));
 	}
+	if (jsonget_boolean_or(reply, "more", false))
+		puts("… and more: byoci status says how many");
 }
 
 static void print_proposal(const json_t *reply)

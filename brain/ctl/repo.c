@@ -208,6 +208,25 @@ static void words_of(const struct child_result *result, char *words, size_t room
 	words[used] = '\0';
 }
 
+/* The lines that git marks as the server's, for people: without control characters. */
+static void pass_on(const struct child_result *result)
+{
+	static const char mark[] = "remote: ";
+	const char *at = result->err.data, *end = at + result->err.length, *next;
+
+	for (; at && at < end; at = next) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+
+		next = newline ? newline + 1 : end;
+		if ((size_t)(next - at) <= sizeof mark - 1 || memcmp(at, mark, sizeof mark - 1) != 0)
+			continue;
+		for (at += sizeof mark - 1; at < next; at++)
+			if ((unsigned char)*at >= ' ' && *at != 0x7f)
+				putc(*at, stderr);
+		putc('\n', stderr);
+	}
+}
+
 static bool out_of_reach(const char *words)
 {
 	static const char *const signs[] = {"Could not read from remote repository", "Could not resolve hostname",
@@ -234,6 +253,8 @@ char *repo_text(const struct repo *repo, struct arena *arena, const struct repo_
 			words[0] ? words : "it failed without a word");
 		goto err0;
 	}
+	if (call->heard)
+		pass_on(&result);
 	bytes = result.out.length;
 	if (bytes > 0 && result.out.data[bytes - 1] == '\n')
 		bytes--;

@@ -36,6 +36,7 @@ struct repo_call {
 	const void *input;            /* NULL: none */
 	size_t input_length;
 	size_t maximum;               /* bytes of output; 0: 1 MiB */
+	bool heard;                   /* what the server says to the caller of a push that worked goes to standard error */
 };
 #define REPO_ARGUMENTS(...) ((const char *const[]){__VA_ARGS__, NULL})
 

@@ -117,7 +117,7 @@ static int push_record(struct arena *arena, const struct signer_push *push, cons
 	if (record->kind == RECORD_PROPOSE)
 		strv_pushf(&arguments, "%s:%s", record->commit, head);
 	strv_push(&arguments, spec);
-	const struct repo_call call = {.arguments = (const char *const *)arguments.v};
+	const struct repo_call call = {.arguments = (const char *const *)arguments.v, .heard = true};
 	pushed = repo_text(push->repo, arena, &call, NULL, err);
 	strv_release(&arguments);
 	return pushed ? 0 : -1;

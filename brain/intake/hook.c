@@ -13,7 +13,6 @@
 enum {
 	WORD_MAXIMUM = 128,                      /* bytes of an event's kind and key */
 	UNVERIFIED_MAXIMUM = 256 * 1024 * 1024,  /* bytes, of all requests together */
-	DEADLINE_MS = 60000,
 	FLUSH_MS = 1000
 };
 
@@ -273,16 +272,6 @@ err0:
 	httpd_answer_error(post->request, 503, "it could not be stored: send it again");
 }
 
-/* After the signature was checked; a body that is no JSON object can't be a hook of any forge. */
-static bool object_like(const char *bytes, size_t length)
-{
-	size_t at = 0;
-
-	while (at < length && strchr(" \t\r\n", bytes[at]) && bytes[at])
-		at++;
-	return at < length && bytes[at] == '{';
-}
-
 static void on_end(void *cookie, struct httpd_request *request)
 {
 	static const char pong[] = "{\"ping\":\"heard\"}";
@@ -306,13 +295,11 @@ static void on_end(void *cookie, struct httpd_request *request)
 		return;
 	}
 	bytes = httpd_body(request, &length, &err);
-	if (!bytes && length) {
+	if (!bytes) {
 		log_error(LOG_WHAT("a delivery could not be read"), LOG_TEXT("account", post->account->name), LOG_ERR(&err));
 		httpd_answer_error(request, 503, "it could not be read: send it again");
-	} else if (!bytes || !object_like(bytes, length)) {
-		refuse(hook, post->account, request, 400, "not a hook: the body is not a JSON object");
 	} else {
-		keep(post, bytes, length);
+		keep(post, bytes, length); /* whatever it is: the proposal stage says so when it can't be understood */
 	}
 }
 
@@ -368,7 +355,8 @@ static const struct httpd_handler handler = {.begin = on_begin, .body = on_body,
 
 struct hook *hook_new(struct brain *brain, struct err *err)
 {
-	struct httpd_config config = {.option = "hook.listen", .unverified_maximum = UNVERIFIED_MAXIMUM, .deadline_ms = DEADLINE_MS};
+	struct httpd_config config = {.option = "hook.listen", .unverified_maximum = UNVERIFIED_MAXIMUM,
+		.uncounted_maximum = HTTPD_SPOOL_FROM};
 	struct hook *hook = calloc(1, sizeof *hook);
 	int64_t limit;
 
@@ -377,7 +365,8 @@ struct hook *hook_new(struct brain *brain, struct err *err)
 	hook->brain = brain;
 	hook->arena = arena_new();
 	if (add_accounts(hook, err) < 0 || conf_text(brain->conf, NULL, "hook.listen", &config.listen, err) < 0 ||
-		conf_integer(brain->conf, NULL, "hook.body.limit", &limit, err) < 0)
+		conf_integer(brain->conf, NULL, "hook.body.limit", &limit, err) < 0 ||
+		conf_integer(brain->conf, NULL, "hook.deadline", &config.deadline_ms, err) < 0)
 		goto err1;
 	config.body_maximum = (size_t)limit;
 	hook->httpd = httpd_new(brain->loop, &config, &handler, hook, err);

@@ -18,12 +18,14 @@ struct deadline {
 struct deadlines {
 	struct loop *loop;
 	int64_t length_ms;
+	size_t count, most; /* started ones */
 	loop_fn *passed; /* gets the owner; its deadline is stopped already */
 	struct loop_source *timer;
 	TAILQ_HEAD(, deadline) queue;
 };
 
-void deadlines_init(struct deadlines *deadlines, struct loop *loop, int64_t length_ms, loop_fn *passed);
+/* When more than 7/8 of `room` are started, the first of them pass at once: who was there longest makes room. */
+void deadlines_init(struct deadlines *deadlines, struct loop *loop, int64_t length_ms, size_t room, loop_fn *passed);
 void deadlines_release(struct deadlines *deadlines);
 
 /* From now on; again, if it was started already. */

@@ -52,8 +52,7 @@ struct connection {
 
 struct httpd_request {
 	struct connection *connection;
-	const char *method;
-	const char *path;
+	const char *method, *path;
 	void *own;
 	struct spool body;
 	size_t counted; /* bytes of it in httpd->unverified */
@@ -62,8 +61,7 @@ struct httpd_request {
 	httpd_read_fn *read; /* NULL: no stream */
 	void *read_cookie;
 	const char *refused; /* why the body is not kept: then the answer is 503 */
-	bool hidden_nul;     /* %00 in the path */
-	bool begun, verified, answered;
+	bool begun, uncounted, answered, hidden_nul; /* the last: %00 in the path */
 	bool unlimited; /* a file or stream: STALL_S instead of the deadline */
 	bool suspended; /* until it is answered */
 	bool paused, more; /* a stream: waits for httpd_more(); it was called meanwhile */
@@ -89,7 +87,8 @@ static void deadline_start(struct connection *connection)
  */
 static void on_deadline(void *cookie)
 {
-	static const char late[] = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+	static const char late[] =
+		"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 35\r\n\r\n{\"error\":\"too slow: send it again\"}";
 	const struct connection *connection = cookie;
 	int fd = MHD_get_connection_info(connection->mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 
@@ -210,7 +209,7 @@ static enum MHD_Result count_length(void *cookie, enum MHD_ValueKind kind, const
 }
 
 /* What is wrong with it before its body; 0: nothing. */
-static unsigned look(const struct httpd *httpd, const struct httpd_request *request, const char **text)
+static unsigned look(const struct httpd *httpd, struct httpd_request *request, const char **text)
 {
 	struct framing framing = {.method = request->method, .length = httpd_header(request, MHD_HTTP_HEADER_CONTENT_LENGTH),
 		.coding = httpd_header(request, MHD_HTTP_HEADER_TRANSFER_ENCODING), .maximum = httpd->config.body_maximum};
@@ -228,7 +227,8 @@ static unsigned look(const struct httpd *httpd, const struct httpd_request *requ
 	if (httpd->stopping)
 		return MHD_HTTP_SERVICE_UNAVAILABLE;
 	*text = "too many requests are coming in: try again";
-	if (declared && httpd->config.unverified_maximum && httpd->unverified >= httpd->config.unverified_maximum)
+	request->uncounted = declared <= httpd->config.uncounted_maximum;
+	if (!request->uncounted && httpd->config.unverified_maximum && httpd->unverified >= httpd->config.unverified_maximum)
 		return MHD_HTTP_SERVICE_UNAVAILABLE;
 	return 0;
 }
@@ -273,11 +273,11 @@ static void take(struct httpd *httpd, struct httpd_request *request, const char 
 
 	if (request->answered || request->refused)
 		return;
-	if (!request->verified && most && length > most - (httpd->unverified < most ? httpd->unverified : most)) {
+	if (!request->uncounted && most && length > most - (httpd->unverified < most ? httpd->unverified : most)) {
 		drop_body(request, "too many requests are coming in: try again");
 		return;
 	}
-	if (!request->verified) {
+	if (!request->uncounted) {
 		httpd->unverified += length;
 		request->counted += length;
 	}
@@ -360,7 +360,7 @@ struct httpd *httpd_new(struct loop *loop, const struct httpd_config *config, co
 	*httpd = (struct httpd){.loop = loop, .handler = handler, .cookie = cookie, .config = *config};
 	httpd->config.deadline_ms = config->deadline_ms ? config->deadline_ms : DEADLINE_MS;
 	httpd->config.connections = config->connections ? config->connections : CONNECTIONS;
-	deadlines_init(&httpd->deadlines, loop, httpd->config.deadline_ms, on_deadline);
+	deadlines_init(&httpd->deadlines, loop, httpd->config.deadline_ms, httpd->config.connections, on_deadline);
 	LIST_INIT(&httpd->connections);
 	httpd->daemon = start(httpd, fd);
 	if (!httpd->daemon) {
@@ -473,7 +473,7 @@ void httpd_verified(struct httpd_request *request)
 {
 	request->connection->httpd->unverified -= request->counted;
 	request->counted = 0;
-	request->verified = true;
+	request->uncounted = true;
 }
 
 bool httpd_answered(const struct httpd_request *request)

@@ -29,8 +29,9 @@ struct httpd_config {
 	const char *option;         /* the option that holds it, named when the address can't be had: "hook.listen" */
 	size_t body_maximum;        /* bytes of one body; 0: a request with a body is 413 */
 	size_t unverified_maximum;  /* bytes of all bodies of this listener that httpd_verified() was not called for; 0: no cap */
+	size_t uncounted_maximum;   /* a body of at most so many bytes is taken whatever that cap says: it stays in memory */
 	int64_t deadline_ms;        /* from the connection (or the answer before) to the answer; 0: 30 s */
-	unsigned connections;       /* at once; 0: 1000. More wait in the kernel's queue. */
+	unsigned connections;       /* at once; 0: 1000. From 7/8 on, the one that is silent longest ends as at its deadline. */
 	unsigned connections_each;  /* at once from one address, more are closed; 0: no limit (behind a proxy all come from one) */
 };
 

@@ -242,8 +242,11 @@ static enum step step_answer(struct brain *brain, struct arena *arena, int64_t r
 	if (read_request(arena, answer.request, &wish, &why) < 0)
 		return brain_step(
 			brain_decide(brain, &(struct brain_reason){.stage = STAGE_NAME}, err, "a call that makes no sense: %s", why.text));
-	if (answer.outcome == OUTCOME_SUCCESS)
-		return brain_step(take(brain, arena, &wish, &answer, err));
+	if (answer.outcome == OUTCOME_SUCCESS) {
+		if (take(brain, arena, &wish, &answer, err) < 0)
+			return STEP_FAILED;
+		return brain_step(store_run(brain->store, STORE_CALL_FORGET, err, STORE_INTEGER(ref)));
+	}
 	return brain_step(not_read(brain, &wish, &answer, err));
 }
 

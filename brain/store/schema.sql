@@ -140,7 +140,7 @@ CREATE TABLE calls (
 	started INTEGER,           -- the last time
 	ended INTEGER,
 	outcome TEXT,
-	answer TEXT,               -- raw; of an unfinished one: why the last attempt failed
+	answer TEXT,               -- raw, "" when it is a row elsewhere by now; of an unfinished one: why the last attempt failed
 	UNIQUE (kind, key)
 ) STRICT;
 CREATE INDEX calls_ready ON calls (kind, due, id) WHERE state = 'intent';

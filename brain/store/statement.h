@@ -52,6 +52,7 @@
 	S(CALL_AGAIN, "UPDATE calls SET state = 'intent', due = ?2, answer = ?3 WHERE id = ?1 AND state = 'doing'") \
 	S(CALL_ANSWERED, "UPDATE calls SET state = 'answered', ended = ?2, outcome = ?3, answer = ?4 WHERE id = ?1 AND state" \
 		" <> 'answered'") \
+	S(CALL_FORGET, "UPDATE calls SET answer = '' WHERE id = ?1 AND state = 'answered'") \
 	S(CALL_DELETE, "DELETE FROM calls WHERE id = ?1") \
 	S(CALL_GET, "SELECT kind, lane, key, request, state, attempts, due, made, started, ended, outcome, answer FROM calls" \
 		" WHERE id = ?1") \
@@ -95,9 +96,8 @@
 	S(ITEM_BUILD, "UPDATE items SET state = 'building', since = ?2, builds = builds + 1, why = ?3 WHERE id = ?1") \
 	S(ITEM_RELEASE, "UPDATE items SET state = 'queued', since = ?2, due = ?2, troubles = 0, approved = ?3, why = ?4" \
 		" WHERE id = ?1") \
-	S(ITEMS_QUEUE, "SELECT i.id, i.project, i.target, p.name, i.state, i.since, i.source, i.why FROM items i JOIN" \
-		" proposals p ON p.id = i.proposal" \
-		" WHERE i." STATEMENT_ITEM_LIVE " ORDER BY i.project, i.target, i.id LIMIT 10000") \
+	S(ITEMS_QUEUE, "SELECT i.id, i.project, i.target, p.name, i.state, i.since, i.source, substr(i.why, 1, 200) FROM items i" \
+		" JOIN proposals p ON p.id = i.proposal WHERE i." STATEMENT_ITEM_LIVE " ORDER BY i.project, i.target, i.id LIMIT ?1") \
 	S(ITEMS_COUNT, "SELECT state, count(*) FROM items WHERE " STATEMENT_ITEM_LIVE " GROUP BY state") \
 
 #define STATEMENT_BUILD "id, build, item, attempt, state, spec, asked, started, ended, outcome, reason, merged, result"

@@ -83,7 +83,7 @@ static int store_create(struct store *store, struct err *err)
 	return store_execute(store, marks, "making the tables", err);
 }
 
-static int store_check_version(struct store *store, const char *path, struct err *err)
+static int store_check_version(struct store *store, struct err *err)
 {
 	int64_t version = 0, application = 0, tables = 0;
 
@@ -94,10 +94,10 @@ static int store_check_version(struct store *store, const char *path, struct err
 	if (!tables && !version)
 		return store_create(store, err);
 	if (application != STORE_APPLICATION)
-		return err_set(err, ERR_REFUSED, "%s is not a state of byoci; move it away, or set the option state", path);
+		return err_set(err, ERR_REFUSED, "not a state of byoci; move it away, or set the option state");
 	if (version != STORE_VERSION)
 		return err_set(err, ERR_REFUSED,
-			"%s has version %lld and this byoci reads version %d: run the byoci that made it, or a newer one", path,
+			"it has version %lld and this byoci reads version %d: run the byoci that made it, or a newer one",
 			(long long)version, STORE_VERSION);
 	return 0;
 }
@@ -113,18 +113,18 @@ static int store_prepare(struct store *store, struct err *err)
 	return 0;
 }
 
-static int store_settle(struct store *store, const char *path, struct err *err)
+static int store_settle(struct store *store, struct err *err)
 {
+	/* A larger WAL is written back less often; what a savepoint would undo is kept in memory. */
+	static const char settings[] = "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=8000; PRAGMA temp_store=MEMORY;"
+		"PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF";
 	int64_t ignored;
 
 	sqlite3_extended_result_codes(store->db, 1);
 	sqlite3_busy_timeout(store->db, STORE_BUSY_MS);
-	if (store_pragma(store, "PRAGMA journal_mode=WAL", &ignored, err) < 0 ||
-		store_execute(store,
-			"PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=8000; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF",
-			"settings", err) < 0)
+	if (store_pragma(store, "PRAGMA journal_mode=WAL", &ignored, err) < 0 || store_execute(store, settings, "settings", err) < 0)
 		return -1;
-	if (store_check_version(store, path, err) < 0)
+	if (store_check_version(store, err) < 0)
 		return -1;
 	return store_prepare(store, err);
 }
@@ -140,16 +140,16 @@ int store_open(struct store **store, const char *path, struct err *err)
 	old = umask(0077);
 	code = sqlite3_open_v2(path, &made->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW, NULL);
 	if (code != SQLITE_OK)
-		store_error(made, code, err, path);
+		store_error(made, code, err, "open");
 	else
-		code = store_settle(made, path, err) < 0 ? SQLITE_ERROR : SQLITE_OK;
+		code = store_settle(made, err) < 0 ? SQLITE_ERROR : SQLITE_OK;
 	umask(old);
 	if (code == SQLITE_OK) {
 		*store = made;
 		return 0;
 	}
 	store_close(made);
-	return err_wrap(err, "state");
+	return err_wrap(err, "%s", path);
 }
 
 void store_close(struct store *store)

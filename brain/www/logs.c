@@ -19,7 +19,7 @@ struct stream {
 	struct logs *logs;
 	struct httpd_request *request;
 	char build[SPEC_BUILD_SIZE];
-	int fd;
+	int fd; /* -1: there is no log yet */
 	int64_t offset;
 };
 
@@ -43,7 +43,8 @@ struct logs *logs_new(struct brain *brain)
 static void free_stream(struct stream *stream)
 {
 	LIST_REMOVE(stream, link);
-	close(stream->fd);
+	if (stream->fd >= 0)
+		close(stream->fd);
 	free(stream);
 }
 
@@ -68,7 +69,16 @@ static bool is_done(struct brain *brain, const char *name)
 	return done;
 }
 
-/* The end is asked for before the bytes: what came in between is not lost. */
+static int open_log(const struct logs *logs, const char *build)
+{
+	struct arena *arena = arena_new();
+	int fd = open(build_log_path(logs->brain, arena, build), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	arena_free(arena);
+	return fd;
+}
+
+/* The end is asked for before the bytes: what came in between is not lost. A build that waits has no log yet. */
 static ssize_t on_read(void *cookie, struct httpd_request *request, char *out, size_t room)
 {
 	struct stream *stream = httpd_get(request);
@@ -76,6 +86,10 @@ static ssize_t on_read(void *cookie, struct httpd_request *request, char *out, s
 	ssize_t got;
 
 	(void)cookie;
+	if (stream->fd < 0)
+		stream->fd = open_log(stream->logs, stream->build);
+	if (stream->fd < 0)
+		return done || errno != ENOENT ? -1 : 0;
 	do
 		got = pread(stream->fd, out, room, stream->offset);
 	while (got < 0 && errno == EINTR);
@@ -118,18 +132,17 @@ void logs_answer(struct logs *logs, struct httpd_request *request, const char *b
 {
 	static const struct httpd_field headers[] = {
 		{"Content-Security-Policy", "default-src 'none'; sandbox"}, {"X-Content-Type-Options", "nosniff"}, {NULL, NULL}};
-	struct arena *arena = arena_new();
-	int fd = open(build_log_path(logs->brain, arena, build), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = open_log(logs, build);
+	bool none = fd < 0 && errno == ENOENT, live = running && !httpd_header(request, "Range");
 
-	arena_free(arena);
-	if (fd < 0 && errno == ENOENT)
+	if (live && (fd >= 0 || none))
+		begin_stream(logs, request, build, fd, headers);
+	else if (none)
 		httpd_answer(request, 200, PLAIN, headers, "", 0);
 	else if (fd < 0)
 		httpd_answer_error(request, 503, "the log can't be read now");
-	else if (!running || httpd_header(request, "Range"))
-		httpd_answer_file(request, PLAIN, headers, fd);
 	else
-		begin_stream(logs, request, build, fd, headers);
+		httpd_answer_file(request, PLAIN, headers, fd);
 }
 
 void logs_grew(struct logs *logs, const char *build)

@@ -12,7 +12,7 @@
 #include "proposal/proposal.h"
 #include "www/timeline.h"
 
-enum { DECISIONS_MAXIMUM = 1000, RECENT = 50 };
+enum { DECISIONS_MAXIMUM = 300, QUEUE_MAXIMUM = 1500, RECENT = 50 }; /* an answer is one line of at most 1 MiB */
 
 static json_t *text_or_null(const char *text)
 {
@@ -120,11 +120,12 @@ json_t *view_queue(struct brain *brain, struct arena *arena, struct err *err)
 	enum store_id id = STORE_ITEMS_QUEUE;
 	json_t *targets = json_array(), *items = NULL;
 	const char *project = "", *target = "";
-	int more;
+	int more = store_query(brain->store, id, err, STORE_INTEGER(QUEUE_MAXIMUM)), count = 0;
 
-	while ((more = store_step(brain->store, id, err)) == 1) {
+	while (more >= 0 && (more = store_step(brain->store, id, err)) == 1) {
 		const char *row_project = store_text(brain->store, id, 1, arena), *row_target = store_text(brain->store, id, 2, arena);
 
+		count++;
 		if (!items || strcmp(project, row_project) != 0 || strcmp(target, row_target) != 0) {
 			project = row_project;
 			target = row_target;
@@ -136,7 +137,7 @@ json_t *view_queue(struct brain *brain, struct arena *arena, struct err *err)
 			"commit", store_text(brain->store, id, 6, arena), "why", store_text(brain->store, id, 7, arena)));
 	}
 	if (more == 0)
-		return json_pack("{s:o}", "targets", targets);
+		return json_pack("{s:o, s:b}", "targets", targets, "more", count == QUEUE_MAXIMUM);
 	json_decref(targets);
 	return NULL;
 }

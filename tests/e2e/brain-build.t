@@ -94,6 +94,18 @@ is(Brain::slurp("$tmp/live"), $log, 'byte by byte');
 ok($brain->until(10, sub { -s "$tmp/asked" == length $log && Brain::slurp("$tmp/asked") eq $log }), 'and so did byoci log -f');
 is(($brain->get("/builds/$id/log"))[1], $log, 'and who comes later');
 
+# --- looked at before it begins
+$brain->end_double('slave');
+proposed('early');
+ok($brain->until(10, sub { build_of('early') }), 'a build waits for its slave');
+$id = build_of('early')->{build};
+is(($brain->get("/builds/$id/log", '-r', '0-5'))[0], 200, 'it has no log yet');
+system("curl -sN -m 20 http://127.0.0.1:$brain->{pages}/builds/$id/log > $tmp/early &");
+slow_slave();
+Brain::spew("$tmp/go", '');
+state_is('early', 'landed', 'the slave comes, it lands');
+ok($brain->until(10, sub { Brain::slurp("$tmp/early") eq $log }), 'who looked on from before the beginning saw it all');
+
 # --- killed in the middle of a line
 slow_slave();
 proposed('torn');

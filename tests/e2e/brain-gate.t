@@ -90,10 +90,12 @@ $brain->git('update-ref', 'refs/proposals/late/head', $pushed);
 $brain->tell('refs/proposals/late/head');
 state_is('late', 'removed', 'a push after the approval takes it out');
 like($brain->decisions('late'), qr/out of the queue: not approved: .*approve again/, 'and says so');
+ok($brain->until(10, sub { $brain->decisions('late') =~ /told the proposal: removed/ }), 'on the proposal too');
 restart_double('slave');
+$brain->propose('late', $pushed);
 $brain->approve('late', $pushed);
 $brain->tell('refs/proposals/late/records/0');
-state_is('late', 'landed', 'approved again it lands');
+state_is('late', 'landed', 'proposed and approved again it lands');
 
 # --- results that do not hold
 my $other_key = "$brain->{tmp}/other.key";
@@ -146,6 +148,26 @@ proposed('refused', $commit);
 state_is('refused', 'rejected', 'what the landing daemon refuses is rejected');
 like($brain->decisions('refused'), qr/not approved, I say/, 'with its reason');
 
+# --- too much trouble
+SKIP: {
+	skip 'there is no sqlite3', 4 if system('which sqlite3 >/dev/null') != 0;
+	restart_double('land');
+	restart_double('slave', sub { (outcome => 'infrastructure', reason => 'no worker') });
+	$commit = $brain->commit('held');
+	proposed('held', $commit);
+	ok($brain->until(20, sub { $brain->decisions('held') =~ /not the proposal's fault/ }), 'trouble');
+	$brain->stop('TERM');
+	system('sqlite3', "$brain->{tmp}/state/brain/state.db", "UPDATE items SET troubles = 6 WHERE state = 'queued'");
+	$brain->start;
+	state_is('held', 'held', 'too much of it: it is held');
+	ok($brain->until(10, sub { $brain->decisions('held') =~ /told the proposal: held/ }), 'and the proposal is told');
+	restart_double('slave');
+	$brain->until(2, sub { time > int(time) + 0.9 });
+	$brain->approve('held', $commit);
+	$brain->tell('refs/proposals/held/records/0');
+	state_is('held', 'landed', 'approved once more it is tried again');
+}
+
 # --- restarts
 restart_double('land');
 $brain->end_double('slave');
@@ -168,6 +190,16 @@ $brain->approve('unheard', $commit);
 ok($brain->start, 'a proposal is pushed while the brain is down, and nobody tells it');
 state_is('unheard', 'landed', 'it is found at the start');
 like($brain->decisions('unheard'), qr/without a hook/, 'and why says so');
+
+$brain->end_double('slave');
+proposed('gone', $brain->commit('gone'));
+state_is('gone', 'building', 'another one waits');
+$brain->stop('TERM');
+$brain->git('update-ref', '-d', 'refs/proposals/gone/head');
+$brain->start;
+state_is('gone', 'removed', 'what was withdrawn while the brain was down is taken out');
+like($brain->decisions('gone'), qr/out of the queue: it is closed/, 'and why says so');
+restart_double('slave');
 
 # --- two at once
 my @names = map { "many-$_" } 1 .. 4;

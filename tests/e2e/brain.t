@@ -33,7 +33,6 @@ is(($brain->hook('git', $body, curl => ['-H', 'Transfer-Encoding: chunked']))[0]
 is(($brain->hook('git', '{"a":"' . 'x' x (1024 * 1024) . '"}'))[0], 413, 'over hook.body.limit: 413');
 is(($brain->hook('git', $body, type => 'application/x-www-form-urlencoded'))[0], 415, 'a form: 415');
 is(($brain->hook('git', $body, event => ''))[0], 400, 'no event: 400');
-is(($brain->hook('git', 'hello'))[0], 400, 'signed, and no JSON object: 400');
 is($brain->ask('status')->{deliveries}, 0, 'none of that is stored');
 
 # --- what is
@@ -91,6 +90,19 @@ undef $other;
 my $said = Brain::run('sh', '-c', "BYOCI_ROOT=$brain->{root} $brain->{bin}/byoci-brain -n brt 2>&1; echo status \$?");
 like($said, qr/status [1-9]/, 'a second brain of the same namespace does not start');
 is($said =~ tr/\n//, 1, 'and says so in one line') or diag($said);
+for my $row (
+	['an unknown option', sub { Brain::spew_append("$_[0]{etc}/byov.conf", "\n[brt]\nhok.listen = x\n") }, qr/byov\.conf:\d+: \[brt\] hok\.listen: .*hook\.listen/],
+	['a state that is none', sub { Brain::spew("$_[0]{tmp}/state/brain/state.db", 'x' x 5000) }, qr/state\.db: /],
+	['a state of somebody else', sub { system('sqlite3', "$_[0]{tmp}/state/brain/state.db", 'CREATE TABLE x (y)') }, qr/state\.db: not a state of byoci/],
+	['a folder that was never set up', sub { rmdir "$_[0]{tmp}/state/brain" }, qr/state\/brain.*setup\/byoci brt/],
+	['no folder for its socket', sub { rmdir "$_[0]{tmp}/run/brain" }, qr/run\/brain\/socket/],
+) {
+	my ($what, $break, $words) = @$row;
+	my $broken = Brain->new;
+	$break->($broken);
+	my $out = Brain::run('sh', '-c', "BYOCI_ROOT=$broken->{root} timeout 10 $broken->{bin}/byoci-brain -n brt 2>&1; echo status \$?");
+	like($out, qr/\Abyoci-brain: [^\n]*$words[^\n]*\nstatus (64|75)\z/, "$what: it does not start and says so in one line");
+}
 like(Brain::run("$brain->{bin}/byoci-brain", '--version'), qr/^byoci-brain \S+/, '--version');
 is($brain->stop('TERM'), 0, 'SIGTERM ends it cleanly');
 ok($brain->start, 'and it starts again');

@@ -201,6 +201,27 @@ on_main() {
 }
 ok "a client that goes away does not stop a landing" until_true 20 on_main
 rm "$root/git/sample.git/hooks/pre-receive"
+rm "$root/thinks" "$root/goes"
+
+# The daemon is stopped in the middle.
+tested stop
+approve stop
+hook pre-receive "touch $root/thinks; while [ ! -e $root/goes ]; do :; done"
+"$O/bin/byoci-slave" land --spec "$root/stop.spec" --result "$root/stop.result" >"$root/stop.answer" 2>&1 &
+client=$!
+ok "the forge thinks" until_true 20 test -e "$root/thinks"
+kill "$land_pid"
+stopping() {
+	printf '{"op":"approved","project":"sample","target":"main"}\n' | raw land once | grep -q stopping
+}
+ok "a daemon that is stopped begins nothing more" until_true 20 stopping
+touch "$root/goes"
+wait "$client"
+is "$?" 0 "it ends what it has begun, and answers"
+wait "$land_pid"
+is "$?" 0 "and ends"
+start_land
+rm "$root/git/sample.git/hooks/pre-receive"
 before=$(main_now)
 
 tested seven
@@ -262,6 +283,43 @@ is "$(report '.proposal = "../../heads/main"' | jq -r .outcome)" usage "a name t
 is "$(report '.kind = "x/y"' | jq -r .outcome)" usage "nor is a kind"
 is "$(report '.approved = "HEAD"' | jq -r .outcome)" usage "nor is a commit"
 is "$(report '.project = "other"' | jq -r .outcome)" refused "an unknown project is refused"
+
+# By hand, while the brain is down.
+by_hand() {
+	status=0
+	said=$(slave land-approved --project sample "$@" 2>&1) || status=$?
+}
+by_hand main
+is "$status" 3 "nothing is approved: nothing is landed by hand"
+propose eight
+approve eight
+propose nine 'exit 1'
+approve nine
+by_hand main
+is "$status" 1 "by hand one lands, and one fails"
+like "$said" '^eight [0-9a-f]{40}: success' "what lands is told"
+like "$said" '^nine [0-9a-f]{40}: failure' "and what does not"
+like "$said" '^\| hello$' "with the logs of the tests"
+is "$(git -C "$root/git/sample.git" log -1 --format=%s main)" "Add eight" "it is on main"
+for name in eight nine; do
+	git -C "$root/git/sample.git" for-each-ref --format='%(refname)' "refs/proposals/$name/reports" | while read -r ref; do
+		git -C "$root/git/sample.git" cat-file blob "$ref" | jq -r .kind
+	done
+done >"$root/kinds"
+is "$(cat "$root/kinds")" "landed
+rejected" "and both proposals are told"
+by_hand main
+is "$status" 1 "what failed is tried again, what landed is not"
+perl -MIO::Socket::INET -e '
+	my $s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") or die; print $s->sockport, "\n"; close STDOUT;
+	while (my $c = $s->accept) { sysread $c, my $b, 1000; print {$c} "HTTP/1.1 200 OK\r\n\r\n"; close $c }' >"$root/port" &
+pids="$pids $!"
+until_true 10 test -s "$root/port"
+by_hand main -O "pages.listen=127.0.0.1:$(cat "$root/port")"
+is "$status" 77 "while the brain is up it is refused"
+like "$said" 'the brain is up' "and why is said"
+by_hand main --force -O "pages.listen=127.0.0.1:$(cat "$root/port")"
+is "$status" 1 "unless it is forced"
 
 # Rubbish, and who may.
 like "$(printf '{"op":"nope"}\n' | raw land once)" 'must be one of' "an unknown operation"

@@ -105,6 +105,7 @@ configure() {
 		user = root
 		slave.user = root
 		land.user = root
+		pages.listen = 127.0.0.1:1
 		[project/sample]
 		repository = ssh://git@forge.test/{name}.git
 		repository.read = $root/git/{name}.git

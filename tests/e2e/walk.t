@@ -73,7 +73,7 @@ rejected_for failing '[Ff]ail' "a proposal whose tests fail" "$before"
 build=$(show failing | jq -r '.builds[0].build // .builds[0].id')
 like "$("$bin/byoci" -n selftest log "$build" 2>&1)" 'this one fails' "its log says why"
 
-proposed hanging tests/hangs 'echo "this one hangs"; exec sleep 1000' >/dev/null 2>&1
+proposed hanging tests/hangs 'echo "this one hangs"; exec tail -f /dev/null' >/dev/null 2>&1
 rejected_for hanging '[Tt]im(e|ed)[ -]?(out|limit)|took longer|6 ?s' "a proposal whose tests hang" "$before"
 
 # Nobody but the landing account moves the target.
@@ -109,11 +109,12 @@ is "$(main_now)" "$before" "and main stays"
 # The brain is down: a push is told so, and what happened meanwhile is read back. What changes after its approval does not land.
 service_stop brain >/dev/null 2>&1
 branch changed >/dev/null 2>&1 && change changed late.txt "as approved"
-{ propose changed && approve changed; } >/dev/null 2>&1
+proposed=$({ propose changed && approve changed; } 2>&1)
+like "$proposed" '^byoci: pushed, but the brain was not told' "with the brain down, propose says that it does not know"
 change changed late.txt "as changed after that"
 pushed=$(sample_git author -C "$scratch/changed" push --force origin HEAD:refs/proposals/changed/head 2>&1)
-is $? 0 "with the brain down a push works"
-like "$pushed" 'brain was not told' "and is told that the brain does not know"
+is $? 0 "a push works"
+like "$pushed" 'brain was not told' "and is told so, too"
 proposed missed missed.txt "approved while the brain was down" >/dev/null 2>&1
 e2e_setup selftest --no-sample
 is "$status" 0 "setup/byoci starts the brain again"

@@ -182,8 +182,8 @@ moment() {
 	disown
 	sleep "0.0$1"
 	if [ "$2" = caller ]; then kill -9 "$caller"; else handlers | xargs -r kill -9; fi 2>/dev/null
-	comes 10 is_clean || diag "killed after $1 hundredths of a second: the $2"
 	let_go "$caller"
+	comes 10 is_clean || diag "killed after $1 hundredths of a second: the $2"
 	is_clean
 }
 for who in caller handler; do
@@ -195,9 +195,11 @@ done
 
 # A caller with mounts of its own (as systemd gives its services), in which the layer is.
 mkdir "$scratch/mount"
-said=$(unshare --mount --propagation private sh -c "mount -t tmpfs none '$scratch/mount' &&
-	cp -a '$layer' '$scratch/mount/layer' && echo 'echo from a mount of its own' >'$scratch/mount/layer/workspace/test.sh' &&
-	exec setpriv --reuid=$slave --regid=$slave --clear-groups '$scratch/worker-try' '$socket' start=script,,'$scratch/mount/layer' exec wait" 2>&1)
+layer mounted <<-'SH'
+	echo from a mount of its own
+SH
+said=$(unshare --mount --propagation private sh -c "mount --bind '$layer' '$scratch/mount' && exec setpriv --reuid=$slave --regid=$slave \
+	--clear-groups '$scratch/worker-try' '$socket' start=script,,'$scratch/mount' exec wait" 2>&1)
 like "$said" '^from a mount of its own$' "a layer from a caller with mounts of its own"
 clean "leaves nothing either"
 

@@ -1,0 +1,26 @@
+/*
+ * The forms in which Launchpad writes names, addresses and times. Pure.
+ * Sources: Launchpad manual, "Web service"; lp/services/webapp/publisher.py canonical_url; lazr.restful marshallers.
+ */
+#ifndef BYOCI_FORGE_LAUNCHPAD_H
+#define BYOCI_FORGE_LAUNCHPAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* "~o/p/+git/r": parts of letters, digits and ".+-_~", none empty, "." or "..". */
+bool launchpad_name_valid(const char *name);
+
+/* A ref that begins with `prefix`: no blanks, no control characters, nothing that git refuses. */
+bool launchpad_ref_valid(const char *ref, const char *prefix);
+
+/* "~o/p/+git/r/+merge/12" → "12", a part of `place`; NULL: not the place of a proposal. */
+const char *launchpad_number_of(const char *place);
+
+/* An address of the API, "https://HOST/VERSION/REST" → REST, a part of `link`; NULL: not one. */
+const char *launchpad_below_root(const char *link);
+
+/* "2026-11-21T07:34:03.123456+00:00" or "…Z", the fraction of 1 to 6 digits or none, → microseconds since 1970. -1: not such a time. */
+int64_t launchpad_time(const char *text);
+
+#endif

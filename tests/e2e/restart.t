@@ -1,0 +1,86 @@
+#!/bin/bash
+# Processes die in the middle of a build: what was approved lands all the same, once, and nothing is left behind.
+# shellcheck disable=SC2154,SC2317
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+[ "$(id -u)" -eq 0 ] || skip_all "setup/byoci needs root"
+
+e2e_remove
+e2e_setup selftest --no-sample
+is "$status" 0 "setup/byoci stands a namespace up" || bail_out "$(tail -n 30 <<<"$said")"
+e2e_places
+
+build_of() {
+	show "$1" | jq -r ".builds[${2:--1}].build"
+}
+
+# The tests of NAME's build have begun.
+tests_begun() {
+	"$bin/byoci" -n selftest log "$(build_of "$1")" 2>/dev/null | grep -q 'tests/slow'
+}
+
+# slow NAME: proposed, approved, and in the middle of tests that take some seconds.
+slow() {
+	proposed "$1" tests/slow "timeout 4 tail -f /dev/null || echo $1" >"$scratch/$1.out" 2>&1
+	ok "$1: its tests have begun" say_until 60 "waiting for the tests of $1" tests_begun "$1" 2>/dev/null || diag "$(cat "$scratch/$1.out")"
+}
+
+# lands_once NAME BUILDS: it lands, main has exactly one merge of it, and it took that many builds.
+lands_once() {
+	local head
+	head=$(repo rev-parse "refs/proposals/$1/head")
+	ok "$1: it lands" comes_to "$1" landed 60 || diag "$("$bin/byoci" -n selftest why "$1" 2>&1)"
+	is "$(repo rev-list --merges --parents refs/heads/main | grep -c " $head\$")" 1 "$1: by one merge"
+	is "$(show "$1" | jq '.builds | length')" "$2" "$1: after $2 build(s)"
+	ok "$1: reported" say_until 20 "waiting for the report" has_report "$1" 2>/dev/null
+	is "$(repo for-each-ref "refs/proposals/$1/reports/" | wc -l)" 1 "$1: once"
+}
+
+kill_service() {
+	kill -KILL "$(service_pid "$1")"
+	e2e_setup selftest --no-sample
+	is "$status" 0 "setup/byoci starts byoci-$1 again" || diag "$said"
+	like "$said" "started byoci-$1" "and says so"
+}
+
+# The brain: it finds the build again that goes on without it.
+slow brain-killed
+kill_service brain
+lands_once brain-killed 1
+
+# The slave's daemon: the leader of the build goes on without it.
+slow slave-killed
+kill_service slave
+lands_once slave-killed 1
+
+# The landing daemon: asked again when it is there again.
+slow land-killed
+kill_service land
+lands_once land-killed 1
+
+# The worker's daemon: its workers have parents of their own.
+slow worker-killed
+kill_service worker
+ok "worker-killed: it lands" comes_to worker-killed landed 60 || diag "$("$bin/byoci" -n selftest why worker-killed 2>&1)"
+
+# The leader of the build: trouble of ours, not a failure of the tests; tried again.
+slow leader-killed
+kill -KILL "$(jq .pid "$state/slave/builds/$(build_of leader-killed)/leader.pid")"
+lands_once leader-killed 2
+is "$(show leader-killed | jq -r '.builds[0].outcome')" infrastructure "leader-killed: the first build was infrastructure trouble"
+
+# All of it at once.
+slow all-killed
+for service in brain land slave worker; do kill -KILL "$(service_pid "$service")"; done
+e2e_setup selftest --no-sample
+is "$status" 0 "setup/byoci starts everything again"
+ok "all-killed: it lands" comes_to all-killed landed 60 || diag "$("$bin/byoci" -n selftest why all-killed 2>&1)"
+
+worker_nothing_left() {
+	! grep -q "$state/worker/slots/" /proc/self/mountinfo &&
+		[ -z "$(find /sys/fs/cgroup -type d -name 'byoci-selftest-[0-9]*' -print -quit)" ]
+}
+ok "nothing of a worker is left" say_until 20 "waiting for the workers to be gone" worker_nothing_left 2>/dev/null
+
+e2e_remove
+done_testing
