@@ -1,6 +1,7 @@
 # GNU make. `make` builds, `make check` runs the tests that need no root, `make lint` looks at the sources,
 # `make asan` does both with sanitizers, `make install DESTDIR= PREFIX=` installs. O= is the build folder.
-O ?= build
+# `make CRASH=1` builds, in a folder of its own, programs that can be made to crash (brain/base/crash.h): for tests, never to be installed.
+O ?= build$(if $(CRASH),/crash)
 # V=1 shows the commands.
 ifndef V
 .SILENT:
@@ -16,6 +17,9 @@ CPPFLAGS += -D_GNU_SOURCE -DBYOCI_VERSION='"$(VERSION)"' -Ibrain -I.
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings \
 	-Wpointer-arith -Wcast-qual -Wformat=2 -Wswitch-enum -Wundef -Werror
 CFLAGS += -std=c17 -g -fstack-protector-strong -fno-common $(WARNINGS)
+ifdef CRASH
+CPPFLAGS += -DBYOCI_CRASH
+endif
 ifeq ($(SANITIZE),)
 CFLAGS += -O2 -D_FORTIFY_SOURCE=2
 else
@@ -41,6 +45,7 @@ LIBS_ALL := $(LIBS_byoci-brain) -llxc
 PROGRAMS := $(addprefix $(O)/bin/,byoci byoci-brain byoci-slave byoci-worker)
 TESTS := $(UNIT:tests/unit/%.c=$(O)/unit/%.t)
 TOOLS := $(TOOL:tests/tool/%.c=$(O)/tool/%)
+FUZZERS := $(patsubst tests/fuzz/%.c,$(O)/target/%,$(filter-out tests/fuzz/driver.c,$(wildcard tests/fuzz/*.c)))
 
 all: $(PROGRAMS)
 
@@ -96,6 +101,47 @@ $(O)/headers/%.ok: %.h
 asan:
 	$(MAKE) O=$(O)/asan SANITIZE=address,undefined check
 
+# Each parser of foreign bytes against changed inputs, FUZZ_TIME seconds for all of them: by libFuzzer where clang has it, else by
+# tests/fuzz/driver.c. `make fuzzers` only builds. libFuzzer has a main of its own.
+FUZZ_TIME ?= 60
+FUZZ_BY = $(shell echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | clang -fsanitize=fuzzer,address -x c -o /dev/null - 2>&1 || echo driver)
+fuzz: fuzzers
+	FUZZ_TIME=$(FUZZ_TIME) O=$(O) prove $(PROVEFLAGS) tests/fuzz
+fuzzers:
+ifeq ($(FUZZ_BY),)
+	$(MAKE) --no-print-directory O=$(O)/fuzz CC=clang WARNINGS=-w SANITIZE=fuzzer-no-link,address,undefined FUZZ_LINK=-fsanitize=fuzzer fuzz-targets
+else
+	$(MAKE) --no-print-directory O=$(O)/fuzz SANITIZE=address,undefined FUZZ_LINK=$(O)/fuzz/obj/tests/fuzz/driver.o fuzz-targets
+endif
+fuzz-targets: $(FUZZERS)
+$(O)/target/%: $(O)/obj/tests/fuzz/%.o $(O)/obj/tests/fuzz/driver.o $(ARCHIVE)
+	$(call link,$(FUZZ_LINK) $(LIBS_ALL))
+
+# Unit tests under memcheck, with what they start from the build folder; no finding is suppressed. Left out is what valgrind 3.19 cannot run: it has no
+# pidfd_open (child, export, loop, record, tree), and it is too slow for those that pump megabytes or count milliseconds (lines, sock, calls).
+VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect \
+	--trace-children=yes --trace-children-skip=/bin/*,/sbin/*,/usr/*
+VALGRIND_NOT := $(patsubst %,$(O)/unit/%.t,calls child export lines loop record sock tree)
+valgrind: unit
+	prove $(PROVEFLAGS) -j2 -e "$(VALGRIND)" $(filter-out $(VALGRIND_NOT),$(TESTS))
+
+# gcc's analyzer and cppcheck. What they are told to leave alone was looked at: the reason is here, or in tests/analyze/cppcheck.txt.
+analyze: $(patsubst %.c,$(O)/analyze/%.ok,$(SOURCES) $(MAINS))
+	cppcheck -q --error-exitcode=1 --enable=warning,portability,performance --std=c11 --include=tests/analyze/macros.h \
+		--suppressions-list=tests/analyze/cppcheck.txt $(CPPFLAGS) -I$(O)/gen brain slaves
+$(O)/analyze/%.ok: %.c Makefile $(HEADERS) $(O)/gen/schema.inc
+	@mkdir -p $(@D)
+	@echo '  ANALYZE $<'
+	$(CC) $(CPPFLAGS) -I$(O)/gen $(CFLAGS) -O1 -fanalyzer $(ANALYZE) -c -o /dev/null $<
+	@touch $@
+# A connection is freed by lines_close() only outside of a call (`calling`); the analyzer loses that flag on the way through lines_send().
+$(O)/analyze/brain/loop/lines.ok: ANALYZE := -Wno-analyzer-use-after-free -Wno-analyzer-use-of-uninitialized-value
+
+# Against peers, in the same run; the packages are in tests/bench/packages. Each prints its ratio last.
+bench: all
+	O=$(O) tests/bench/accept
+	O=$(O) tests/bench/restart
+
 install: all
 	install -d $(DESTDIR)$(BINDIR)
 	install -m 0755 $(PROGRAMS) $(DESTDIR)$(BINDIR)
@@ -104,5 +150,5 @@ clean:
 	rm -rf $(O)
 
 -include $(shell find $(O)/obj $(O)/headers -name '*.d' 2>/dev/null)
-.PHONY: all unit tools check lint headers asan install clean
+.PHONY: all unit tools check lint headers asan fuzz fuzzers fuzz-targets valgrind analyze bench install clean
 .SECONDARY:

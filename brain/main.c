@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "build/local.h"
 #include "calls/calls.h"
 #include "calls/wire.h"
+#include "conf/reload.h"
 #include "ctl/control.h"
 #include "forge/outcome.h"
 #include "gate/gate.h"
@@ -30,6 +32,7 @@
 #include "www/pages.h"
 
 #define FOLDER_MODE 0700
+#define DESCRIPTORS 8192
 
 static const struct brain_stage stages[STAGE_COUNT] = {
 	[STAGE_PROPOSAL] = {"proposal", proposal_handlers},
@@ -58,8 +61,13 @@ struct parts {
 	struct hook *hook;
 	struct pages *pages;
 	struct reconcile *reconcile;
-	struct loop_source *term, *interrupt;
+	struct loop_source *term, *interrupt, *hangup;
 };
+
+/* What the listeners, the folders and the hook edge were made from. */
+static const char *const fixed_options[] = {"state", "run", "brain.socket", "hook.listen", "hook.body.limit", "hook.deadline",
+	"pages.listen", NULL};
+static const struct reload_fixed fixed = {.options = fixed_options, .kind = "account"};
 
 struct line {
 	const char *namespace;
@@ -109,6 +117,22 @@ static void on_end(void *cookie)
 	loop_stop(cookie);
 }
 
+/* No step is under way here, and nothing holds texts of the configuration from one turn to the next. */
+static void on_hangup(void *cookie)
+{
+	struct parts *parts = cookie;
+	const struct conf_source source = {
+		.system_only = true, .root = getenv("BYOCI_ROOT"), .overrides = parts->brain.overrides};
+	struct err err = {.kind = ERR_NONE};
+	struct conf *conf = reload_conf(parts->conf, &source, &fixed, &err);
+
+	if (!conf)
+		return;
+	conf_free(parts->conf);
+	parts->conf = conf;
+	parts->brain.conf = conf;
+}
+
 /* The folder of this very program. */
 static int find_programs(struct parts *parts, struct err *err)
 {
@@ -151,7 +175,7 @@ static int load(struct parts *parts, const struct line *line, struct err *err)
 		return -1;
 	parts->brain = (struct brain){
 		.conf = parts->conf,
-		.namespace = conf_namespace(parts->conf),
+		.namespace = arena_strdup(parts->arena, conf_namespace(parts->conf)),
 		.overrides = source.overrides,
 		.root = root ? root : "",
 		.stages = stages,
@@ -180,6 +204,7 @@ static int start(struct parts *parts, struct err *err)
 	parts->reconcile = reconcile_new(brain);
 	parts->term = loop_signal(brain->loop, SIGTERM, on_end, brain->loop);
 	parts->interrupt = loop_signal(brain->loop, SIGINT, on_end, brain->loop);
+	parts->hangup = loop_signal(brain->loop, SIGHUP, on_hangup, parts);
 	return 0;
 }
 
@@ -189,6 +214,7 @@ static void stop(struct parts *parts)
 
 	loop_cancel(parts->term);
 	loop_cancel(parts->interrupt);
+	loop_cancel(parts->hangup);
 	reconcile_free(parts->reconcile);
 	hook_free(parts->hook);
 	brain->ears.log_grew = NULL;
@@ -222,6 +248,17 @@ static int run(const struct line *line)
 	return status;
 }
 
+/* As many descriptors as the connections of two listeners and their spooled bodies can take. */
+static void allow_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS)
+		return;
+	limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+	setrlimit(RLIMIT_NOFILE, &limit); /* less than that is no reason not to start */
+}
+
 int main(int argc, char **argv)
 {
 	struct line line = {.namespace = NULL};
@@ -229,6 +266,7 @@ int main(int argc, char **argv)
 
 	umask(0077);
 	signal(SIGPIPE, SIG_IGN);
+	allow_descriptors();
 	if (prctl(PR_SET_DUMPABLE, 0) < 0) {
 		perror("byoci-brain: core dumps can't be refused");
 		return outcome_exit(OUTCOME_INFRASTRUCTURE);

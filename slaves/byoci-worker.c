@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/crash.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/sock.h"
@@ -87,6 +88,7 @@ static void take_connection(struct server *server)
 		handler_turn_away(want.connection, &err);
 	} else {
 		server->handlers++;
+		CRASH_POINT("worker.handler-started");
 	}
 	close(want.connection);
 }
@@ -114,6 +116,7 @@ static void take_signal(struct server *server)
 	}
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		server->handlers--;
+		CRASH_POINT("worker.handler-reaped");
 		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 			log_warning(LOG_WHAT("a worker's process did not end well"), LOG_NUMBER("pid", pid), LOG_NUMBER("status", status));
 	}
@@ -128,6 +131,7 @@ static int set_up_signals(struct server *server, struct err *err)
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	signal(SIGHUP, SIG_IGN); /* each connection reads the configuration anew */
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || (server->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
 		return err_set_errno(err, errno, "signals");
 	return 0;

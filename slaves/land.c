@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/crash.h"
 #include "forge/merge.h"
 #include "slaves/approval.h"
 #include "slaves/check.h"
@@ -43,6 +44,7 @@ static int check_proof(struct landing *landing, struct err *err)
 		proof_check(landing->program, landing->spec, landing->line, &landing->result, err) < 0)
 		return -1;
 	landing->land->merge = landing->result.merge;
+	CRASH_POINT("lander.result-checked");
 	return 0;
 }
 
@@ -111,6 +113,7 @@ static int check_proposal(struct landing *landing, struct err *err)
 		return err_set(err, ERR_MOVED, "the proposal %s is for %.200s now, not for %.200s", spec->proposal, proposal->target, spec->target);
 	if (proposal->state == FORGE_MERGED)
 		return end(landing, OUTCOME_LANDED, "its commits are on the target already, by another way than this merge");
+	CRASH_POINT("lander.proposal-read");
 	return check_approval(landing, err);
 }
 
@@ -206,8 +209,12 @@ static int push_and_prove(struct landing *landing, struct err *err)
 {
 	struct err pushed = {0};
 
+	CRASH_POINT("lander.merge-made");
 	push(landing, &pushed);
-	return prove(landing, &pushed, err);
+	CRASH_POINT("lander.pushed");
+	int done = prove(landing, &pushed, err);
+	CRASH_POINT("lander.proved");
+	return done;
 }
 
 void land_run(const struct program *program, const struct spec *spec, const char *line, struct land *land)

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/child.h"
+#include "base/crash.h"
 #include "base/file.h"
 #include "base/jsonget.h"
 #include "base/log.h"
@@ -25,7 +26,9 @@
 #define LAND_SERVE_NODES 200000
 
 struct server {
-	const struct program *program;
+	const struct program *program; /* `own` */
+	const struct program *first;   /* with the configuration that we began with */
+	struct program own;
 	struct loop *loop;
 	struct peers peers;
 	unsigned working;
@@ -61,6 +64,7 @@ static void answer(struct job *job)
 	struct err err = {0};
 	json_t *reply = jsonget_parse(job->reply.data ? job->reply.data : "", job->reply.length, LAND_SERVE_NODES, &err);
 
+	CRASH_POINT("land.lander-answered");
 	if (!reply)
 		log_error(LOG_WHAT("a lander ended without an answer"), LOG_ERR(&err));
 	if (!session) {
@@ -159,6 +163,7 @@ static int begin(struct session *session, const json_t *message, struct err *err
 	int pipes[2], done = -1;
 	pid_t pid;
 
+	CRASH_POINT("land.asked");
 	int in = request_file(message, err);
 	if (in < 0)
 		return -1;
@@ -181,6 +186,7 @@ static int begin(struct session *session, const json_t *message, struct err *err
 	job->ending = loop_child(server->loop, pid, lander_ended, job);
 	session->job = job;
 	server->working++;
+	CRASH_POINT("land.lander-started");
 err0:
 	close(in);
 	return done;
@@ -234,21 +240,38 @@ static void stop(void *cookie)
 	server->stopping = true;
 }
 
-int land_serve_verb(const struct program *program)
+static int read_peers(struct server *server, struct err *err)
 {
 	static const char *const users[] = {"user", NULL};
-	struct server server = {.program = program};
+
+	return peers_read(server->program, users, "land.clients", &server->peers, err);
+}
+
+static void reload(void *cookie)
+{
+	struct server *server = cookie;
+	struct err err = {0};
+
+	if (program_reload(&server->own, server->first) == 0 && read_peers(server, &err) < 0)
+		log_error(LOG_WHAT("who may ask is not known"), LOG_ERR(&err));
+}
+
+int land_serve_verb(const struct program *first)
+{
+	struct server server = {.first = first, .own = *first};
+	const struct program *program = server.program = &server.own;
 	struct lines_server *lines = NULL;
 	struct err err = {0};
 	int done = -1;
 
 	const char *path = program_option(program, "land.socket", &err);
 	const char *folder = path ? program_state(program, "land/trees", &err) : NULL;
-	if (!folder || file_make_folder(folder, 0700, &err) < 0 || peers_read(program, users, "land.clients", &server.peers, &err) < 0 ||
+	if (!folder || file_make_folder(folder, 0700, &err) < 0 || read_peers(&server, &err) < 0 ||
 		loop_new(&server.loop, &err) < 0)
 		goto err0;
 	loop_signal(server.loop, SIGTERM, stop, &server);
 	loop_signal(server.loop, SIGINT, stop, &server);
+	loop_signal(server.loop, SIGHUP, reload, &server);
 	struct tidy *tidy = tidy_new(server.loop, program, "land");
 	lines = lines_serve(server.loop, path, accepted, received, &server, &err);
 	if (!lines)
@@ -260,6 +283,7 @@ err1:
 	tidy_free(tidy);
 	loop_free(server.loop);
 err0:
+	program_forget(&server.own, first);
 	if (done < 0)
 		log_error(LOG_WHAT("the land daemon cannot serve"), LOG_ERR(&err));
 	return done < 0 ? outcome_exit(OUTCOME_INFRASTRUCTURE) : 0;

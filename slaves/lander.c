@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/crash.h"
 #include "base/jsonget.h"
 #include "base/log.h"
 #include "slaves/approval.h"
@@ -31,12 +32,11 @@ static json_t *do_land(const struct program *program, const json_t *request, str
 		jsonget_string(request, "result", &line, err) < 0)
 		return NULL;
 	land_run(program, &spec, line, &land);
-	log_info(LOG_WHAT("landing asked"), LOG_TEXT("build", spec.build), LOG_TEXT("project", spec.project), LOG_TEXT("proposal",
-		spec.proposal),
-		LOG_TEXT("merge", land.merge), LOG_TEXT("outcome", outcome_word(land.outcome)), LOG_TEXT("reason", land.reason));
+	log_info(LOG_WHAT("landing asked"), LOG_TEXT("build", spec.build), LOG_TEXT("project", spec.project),
+		LOG_TEXT("proposal", spec.proposal), LOG_TEXT("merge", land.merge), LOG_TEXT("outcome", outcome_word(land.outcome)),
+		LOG_TEXT("reason", land.reason));
 	return json_pack("{s:s, s:s, s:s?, s:s?, s:o}", "outcome", outcome_word(land.outcome), "reason", land.reason ? land.reason : "",
-		"merge",
-		land.merge, "target_tip", land.target_tip[0] ? land.target_tip : NULL, "steps", steps_json(&land.steps));
+		"merge", land.merge, "target_tip", land.target_tip[0] ? land.target_tip : NULL, "steps", steps_json(&land.steps));
 }
 
 static json_t *do_report(const struct program *program, const json_t *request, struct err *err)
@@ -152,6 +152,7 @@ int lander_verb(const struct program *program)
 	json_t *reply = work(program, &text, &err);
 	if (!reply)
 		reply = error_reply(program, &err);
+	CRASH_POINT("lander.answer-ready");
 	int done = reply ? json_dumpf(reply, stdout, JSON_COMPACT) : -1;
 	json_decref(reply);
 	buf_release(&text);

@@ -12,6 +12,7 @@
 
 #include "base/child.h"
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/file.h"
 #include "slaves/builds.h"
 #include "slaves/ending.h"
@@ -142,6 +143,7 @@ static void test(struct leader *leader)
 {
 	struct err err = {0};
 	const char *layer = builds_path(leader->program, leader->arena, leader->build, "layer", &err);
+	CRASH_POINT("leader.prepared");
 	struct trial trial = {.program = leader->program,
 		.arena = leader->arena,
 		.output = leader->output,
@@ -154,6 +156,7 @@ static void test(struct leader *leader)
 
 	if (!layer || trial_run(&trial, &err) < 0)
 		end_with_error(leader, &err);
+	CRASH_POINT("leader.tested");
 }
 
 static void clean_up(struct leader *leader)
@@ -199,7 +202,10 @@ static int lead(struct leader *leader, struct err *err)
 	else if (prepare(leader) == 0)
 		test(leader);
 	clean_up(leader);
-	return write_end(leader, err);
+	CRASH_POINT("leader.cleaned-up");
+	int done = write_end(leader, err);
+	CRASH_POINT("leader.result-written");
+	return done;
 }
 
 int leader_verb(const struct program *program, const char *build, int claim)
@@ -214,8 +220,10 @@ int leader_verb(const struct program *program, const char *build, int claim)
 		goto err0;
 	if (claim < 0)
 		claim = builds_claim(program, arena, build, &err);
+	CRASH_POINT("leader.begun");
 	if (claim < 0 || builds_sign_in(claim, &err) < 0 || builds_spec(program, arena, build, &leader.spec, &err) < 0)
 		goto err0;
+	CRASH_POINT("leader.signed-in");
 	if (builds_result(program, arena, build, &(struct err){0})) {
 		err_set(&err, ERR_REFUSED, "build %s has ended", build);
 		goto err0;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/crash.h"
 #include "base/file.h"
 #include "base/jsonget.h"
 #include "slaves/builds.h"
@@ -147,10 +148,13 @@ static int work(struct prepare *prepare, struct err *err)
 	if (!prepare->output)
 		return -1;
 	int done = fetch(prepare, err);
+	CRASH_POINT("prepare.fetched");
 	if (done == 0)
 		done = merge(prepare, err);
+	CRASH_POINT("prepare.merged");
 	if (done == 0)
 		done = export(prepare, err);
+	CRASH_POINT("prepare.exported");
 	return done;
 }
 

@@ -3,6 +3,9 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "base/crash.h"
+#include "conf/reload.h"
+
 #define PATH_OF_PROGRAMS "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 const char *program_option(const struct program *program, const char *option, struct err *err)
@@ -51,6 +54,7 @@ void program_command(const struct program *program, const char *file, struct str
 	for (const char *const *override = program->overrides; override && *override; override++)
 		strv_pushl(argv, "-O", *override, NULL);
 	strv_pushl(environment, PATH_OF_PROGRAMS, "HOME=/", "LC_ALL=C.UTF-8", NULL);
+	CRASH_PASS(environment);
 	if (program->root)
 		strv_pushf(environment, "BYOCI_ROOT=%s", program->root);
 }
@@ -75,4 +79,28 @@ char *program_state(const struct program *program, const char *file, struct err 
 char *program_etc(const struct program *program, const char *file)
 {
 	return arena_printf(program->arena, "%s/etc/byoci/%s/%s", program->root ? program->root : "", conf_namespace(program->conf), file);
+}
+
+/* What the sockets and the folders were made from. */
+static const char *const fixed_options[] = {"state", "run", "slave.socket", "land.socket", NULL};
+
+int program_reload(struct program *program, const struct program *first)
+{
+	static const struct reload_fixed fixed = {.options = fixed_options};
+	const struct conf_source source = {.system_only = true, .root = program->root, .overrides = program->overrides};
+	struct err err = {0};
+	struct conf *conf = reload_conf(program->conf, &source, &fixed, &err);
+
+	if (!conf)
+		return -1;
+	program_forget(program, first);
+	program->conf = conf;
+	return 0;
+}
+
+void program_forget(struct program *program, const struct program *first)
+{
+	if (program->conf != first->conf)
+		conf_free(program->conf);
+	program->conf = first->conf;
 }

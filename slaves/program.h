@@ -31,4 +31,11 @@ char *program_secret(const struct program *program, const char *file, struct err
 char *program_state(const struct program *program, const char *file, struct err *err);
 char *program_etc(const struct program *program, const char *file);
 
+/*
+ * Reads the configuration again (SIGHUP): `program` has the new one afterwards, or, when that does not hold, still the old one. `first`
+ * is the program as it began, whose configuration is its owner's to free; program_forget() frees the last one. -1: it did not hold, logged.
+ */
+int program_reload(struct program *program, const struct program *first);
+void program_forget(struct program *program, const struct program *first);
+
 #endif

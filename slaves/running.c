@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/child.h"
+#include "base/crash.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "slaves/builds.h"
@@ -72,6 +73,7 @@ static void end(struct running *running)
 		log_error(LOG_WHAT("a build has ended without a result"), LOG_TEXT("build", build), LOG_ERR(&err));
 	else
 		log_info(LOG_WHAT("build ended"), LOG_TEXT("build", build));
+	CRASH_POINT("slave.build-settled");
 	running->build[0] = 0;
 	running->from.ended(running->from.cookie, build, &err);
 	arena_free(arena);
@@ -88,6 +90,7 @@ static void leader_gone(void *cookie, int fd, uint32_t events)
 	running->source = NULL;
 	close(running->pidfd);
 	running->pidfd = -1;
+	CRASH_POINT("slave.leader-gone");
 	end(running);
 }
 
@@ -212,12 +215,15 @@ int running_start(struct running *running, const struct spec *spec, const char *
 	if (!path || file_make_folder(folder, 0700, err) < 0)
 		goto err0;
 	claim = builds_claim(running->from.program, arena, spec->build, err);
+	CRASH_POINT("slave.build-claimed");
 	if (claim < 0 || file_write(path, text, strlen(text), 0600, err) < 0)
 		goto err1;
+	CRASH_POINT("slave.spec-written");
 	if (spawn(running, spec->build, claim, &running->pidfd, err) < 0)
 		goto err1;
 	snprintf(running->build, sizeof running->build, "%s", spec->build);
 	running->source = loop_io(running->from.loop, running->pidfd, EPOLLIN, leader_gone, running);
+	CRASH_POINT("slave.leader-started");
 	close(claim);
 	arena_free(arena);
 	return 0;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/jsonget.h"
@@ -30,7 +31,9 @@
 #define SERVE_KEEP_MS (14 * 86400 * 1000LL) /* reap removes ended builds after that */
 
 struct server {
-	const struct program *program;
+	const struct program *program; /* `own` */
+	const struct program *first;   /* with the configuration that we began with */
+	struct program own;
 	struct loop *loop;
 	struct peers peers;
 	struct trash *trash;
@@ -127,6 +130,7 @@ static json_t *do_start(struct session *session, struct arena *arena, const json
 
 	if (jsonget_object(message, "spec", &json, err) < 0 || spec_parse(arena, json, &spec, err) < 0)
 		return NULL;
+	CRASH_POINT("slave.asked");
 	text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
 	if (!text)
 		abort();
@@ -390,9 +394,24 @@ static void stop(void *cookie)
 	loop_stop(server->loop);
 }
 
-static int prepare(struct server *server, struct err *err)
+static int read_peers(struct server *server, struct err *err)
 {
 	static const char *const users[] = {"user", "slave.user", NULL};
+
+	return peers_read(server->program, users, "slave.clients", &server->peers, err);
+}
+
+static void reload(void *cookie)
+{
+	struct server *server = cookie;
+	struct err err = {0};
+
+	if (program_reload(&server->own, server->first) == 0 && read_peers(server, &err) < 0)
+		log_error(LOG_WHAT("who may ask is not known"), LOG_ERR(&err));
+}
+
+static int prepare(struct server *server, struct err *err)
+{
 	const char *folder = builds_path(server->program, server->program->arena, NULL, NULL, err);
 
 	if (!folder || file_make_folder(folder, 0700, err) < 0)
@@ -401,12 +420,13 @@ static int prepare(struct server *server, struct err *err)
 	if (!key)
 		return err_wrap(err, "the key that signs results");
 	crypto_key_free(key);
-	return peers_read(server->program, users, "slave.clients", &server->peers, err);
+	return read_peers(server, err);
 }
 
-int serve_verb(const struct program *program)
+int serve_verb(const struct program *first)
 {
-	struct server server = {.program = program};
+	struct server server = {.first = first, .own = *first};
+	const struct program *program = server.program = &server.own;
 	struct lines_server *lines = NULL;
 	struct err err = {0};
 	int done = -1;
@@ -417,6 +437,7 @@ int serve_verb(const struct program *program)
 		goto err0;
 	loop_signal(server.loop, SIGTERM, stop, &server);
 	loop_signal(server.loop, SIGINT, stop, &server);
+	loop_signal(server.loop, SIGHUP, reload, &server);
 	server.trash = trash_new(server.loop, program, &err);
 	if (!server.trash)
 		goto err1;
@@ -440,6 +461,7 @@ err1:
 	trash_free(server.trash);
 	loop_free(server.loop);
 err0:
+	program_forget(&server.own, first);
 	if (done < 0)
 		log_error(LOG_WHAT("the slave cannot serve"), LOG_ERR(&err));
 	return done < 0 ? outcome_exit(OUTCOME_INFRASTRUCTURE) : 0;

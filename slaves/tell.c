@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "forge/proposal.h"
 #include "slaves/landing_tree.h"
 
@@ -78,7 +79,9 @@ int tell_forge(const struct program *program, const struct tell *tell, char mark
 	if (!blob)
 		goto err0;
 	const struct landing_tree_push push = {.project = tell->project, .ref = ref, .old = "", .value = blob};
+	CRASH_POINT("lander.report-made");
 	done = landing_tree_push(program, tree, &push, err);
+	CRASH_POINT("lander.report-pushed");
 	if (done < 0) {
 		struct err second = {0};
 		if (is_there(program, tree, tell->project, ref, &second) == 1)

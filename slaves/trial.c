@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "slaves/worker_client.h"
 
 #define TRIAL_READ ((size_t)64 * 1024)
@@ -171,7 +172,10 @@ static int run_tests(struct run *run, struct err *err)
 	run->until_ms = now_ms() + limit;
 	run->watched[WATCH_WORKER] = (struct pollfd){.fd = worker_client_fd(run->client), .events = POLLIN};
 	run->watched[WATCH_SIGNALS] = (struct pollfd){.fd = trial->signals, .events = POLLIN};
-	if (begin(run, err) < 0 || watch(run, err) < 0 || worker_client_wait(run->client, &status, text, err) < 0 || drain(run, err) < 0)
+	if (begin(run, err) < 0)
+		return -1;
+	CRASH_POINT("leader.tests-begun");
+	if (watch(run, err) < 0 || worker_client_wait(run->client, &status, text, err) < 0 || drain(run, err) < 0)
 		return -1;
 	conclude(run, status, text);
 	return 0;
@@ -222,13 +226,16 @@ int trial_run(struct trial *trial, struct err *err)
 		run.watched[i].fd = -1;
 	steps_begin(&trial->ending->steps, "worker");
 	if (start(&run, err) == 0) {
+		CRASH_POINT("leader.worker-started");
 		done = run_tests(&run, err);
+		CRASH_POINT("leader.tests-ended");
 		steps_begin(&trial->ending->steps, "teardown");
 		struct err second = {0};
 		if (worker_client_remove(run.client, &second) < 0)
 			output_say(trial->output, &second, "the worker could not be removed: %s", second.text);
 	}
 	worker_client_close(run.client);
+	CRASH_POINT("leader.worker-removed");
 	steps_end(&trial->ending->steps);
 	for (int i = WATCH_OUT; i <= WATCH_ERR; i++)
 		if (run.watched[i].fd >= 0)

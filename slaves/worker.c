@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "forge/job.h"
 #include "slaves/backing.h"
@@ -115,6 +116,7 @@ static int claim(struct worker *worker, const struct worker_want *want, struct e
 	worker->slot = slot_claim(arena_printf(worker->arena, "%s/worker/slots", state), record.namespace, (unsigned)slots, err);
 	if (!worker->slot)
 		return -1;
+	CRASH_POINT("worker.slot-claimed");
 	worker->ids = first + (int64_t)slot_number(worker->slot) * ROOTFS_IDS;
 	worker->name = slot_name(worker->arena, record.namespace, slot_number(worker->slot));
 	record.groups = cgroup_folders(worker->cgroup, worker->arena, worker->name);
@@ -131,7 +133,9 @@ static int mount_rootfs(const struct worker *worker, const struct worker_want *w
 	rootfs.backing = backing_open(want->conf, worker->job.backing, backing, err);
 	if (rootfs.backing < 0)
 		return -1;
+	CRASH_POINT("worker.slot-recorded");
 	rc = rootfs_mount(&rootfs, err);
+	CRASH_POINT("worker.mounted");
 	close(rootfs.backing);
 	return rc;
 }
@@ -150,6 +154,7 @@ static int start_container(struct worker *worker, struct err *err)
 	};
 
 	worker->lxc = lxc_start(worker->arena, &want, err);
+	CRASH_POINT("worker.container-started");
 	return worker->lxc ? 0 : -1;
 }
 
@@ -201,6 +206,7 @@ int worker_exec(struct worker *worker, int out, int errors, struct err *err)
 
 	if (lxc_run(worker->lxc, &program, &worker->command, err) < 0)
 		return -1;
+	CRASH_POINT("worker.command-started");
 	worker->pidfd = pidfd_open(worker->command, 0);
 	if (worker->pidfd < 0)
 		return err_set_errno(err, errno, "the command cannot be watched");
@@ -292,6 +298,7 @@ bool worker_ended(struct worker *worker, int *status, char text[static WORKER_TE
 	if (!worker->ended)
 		return false;
 	worker->ended = false;
+	CRASH_POINT("worker.command-ended");
 	describe(worker, text);
 	if (kill_container(worker, &err) < 0)
 		log_warning(LOG_WHAT("container"), LOG_ERR(&err));
@@ -330,13 +337,16 @@ int worker_remove(struct worker *worker, struct err *err)
 
 	if (kill_container(worker, err) < 0)
 		log_warning(LOG_WHAT("container"), LOG_ERR(err));
+	CRASH_POINT("worker.container-gone");
 	if (empty(worker, err) < 0 || rootfs_unmount(err) < 0)
 		rc = -1;
+	CRASH_POINT("worker.unmounted");
 	if (worker->pidfd >= 0)
 		close(worker->pidfd);
 	worker->pidfd = -1;
 	if (slot_release(worker->slot, err) < 0)
 		rc = -1;
+	CRASH_POINT("worker.slot-released");
 	worker->slot = NULL;
 	return rc;
 }

@@ -248,11 +248,10 @@ static int explain_send(int number, struct err *err)
 
 static void attach(struct msghdr *message, union control *control, const int *descriptors, size_t count)
 {
-	struct cmsghdr *header;
+	struct cmsghdr *header = &control->align;
 
 	message->msg_control = control->bytes;
 	message->msg_controllen = CMSG_SPACE(count * sizeof(int));
-	header = CMSG_FIRSTHDR(message);
 	header->cmsg_level = SOL_SOCKET;
 	header->cmsg_type = SCM_RIGHTS;
 	header->cmsg_len = CMSG_LEN(count * sizeof(int));
@@ -268,7 +267,7 @@ int sock_send(int fd, const void *bytes, size_t length, const int *descriptors, 
 
 	if (!length || count > SOCK_DESCRIPTORS)
 		return err_set(err, ERR_USAGE, "a message has 1 byte or more and at most %d descriptors", SOCK_DESCRIPTORS);
-	if (count)
+	if (descriptors && count)
 		attach(&message, &control, descriptors, count);
 	while (sent < length) {
 		ssize_t put;

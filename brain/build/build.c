@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/jsonget.h"
 #include "build/executor.h"
 #include "forge/job.h"
@@ -139,7 +140,10 @@ static int send_build(struct brain *brain, struct arena *arena, const struct bui
 	intent.lane = arena_printf(arena, "slave/%s", slave);
 	if (store_run(brain->store, STORE_BUILD_SPEC, err, STORE_INTEGER(build->id), STORE_TEXT(text)) < 0)
 		return -1;
-	return calls_add(brain, &intent, NULL, err);
+	if (calls_add(brain, &intent, NULL, err) < 0)
+		return -1;
+	CRASH_POINT("build.call-made");
+	return 0;
 }
 
 static enum outcome outcome_of(enum err_kind kind)
@@ -192,6 +196,7 @@ static enum step step_began(struct brain *brain, struct arena *arena, int64_t re
 
 	if (found > 0)
 		found = store_run(brain->store, STORE_BUILD_RUNNING, err, STORE_INTEGER(build.id), STORE_INTEGER(clock_wall_ms()));
+	CRASH_POINT("build.began");
 	return brain_step(found);
 }
 
@@ -269,7 +274,10 @@ static enum step step_answer(struct brain *brain, struct arena *arena, int64_t r
 		end.merged = *result.merge ? result.merge : NULL;
 		end.line = answer.text;
 	}
-	return brain_step(end_build(brain, build.id, &end, err));
+	if (end_build(brain, build.id, &end, err) < 0)
+		return STEP_FAILED;
+	CRASH_POINT("build.end-stored");
+	return STEP_DONE;
 }
 
 static enum step step_unwanted(struct brain *brain, struct arena *arena, int64_t ref, struct err *err)

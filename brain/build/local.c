@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crash.h"
 #include "base/jsonget.h"
 #include "base/log.h"
 #include "build/build.h"
@@ -61,6 +62,7 @@ static void again(struct local *local, int64_t delay_ms, const char *why)
 
 static void follow(struct local *local)
 {
+	CRASH_POINT("build.taken");
 	local->taken = true;
 	calls_progress(local->act, "began");
 	lines_send(local->lines, json_pack("{s:s, s:s, s:I, s:b}", "op", "follow", "build", local->act->key, "offset",
@@ -140,6 +142,7 @@ static void on_message(void *cookie, struct lines *lines, const json_t *message,
 	} else if ((text = jsonget_string_or(message, "log", NULL))) {
 		take_log(local, text, jsonget_integer_or(message, "offset", -1));
 	} else if ((text = jsonget_string_or(message, "result", NULL))) {
+		CRASH_POINT("build.answered");
 		answer(local, OUTCOME_SUCCESS, text);
 	}
 }
@@ -179,6 +182,7 @@ void local_begin(struct calls_act *act, const void *about)
 	json_t *spec;
 
 	(void)about;
+	CRASH_POINT("build.intended");
 	if (!local)
 		err_fatal("out of memory");
 	*local = (struct local){.act = act, .log = -1};
@@ -188,12 +192,13 @@ void local_begin(struct calls_act *act, const void *about)
 		answer(local, OUTCOME_REFUSED, err.text);
 		return;
 	}
-	if (open_log(local, &err) < 0 || !(local->lines = connect_slave(local, on_message, &err))) {
+	if (!(local->lines = connect_slave(local, on_message, &err)) || open_log(local, &err) < 0) {
 		json_decref(spec);
 		again(local, 0, err.text);
 		return;
 	}
 	lines_send(local->lines, json_pack("{s:s, s:o}", "op", "start", "spec", spec));
+	CRASH_POINT("build.sent");
 }
 
 /* Whatever the slave says to it: the build's own connection tells how it ends. */

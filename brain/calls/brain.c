@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "calls/calls.h"
 
@@ -267,8 +268,10 @@ static int work(struct brain *brain, struct err *err)
 	more = steps(brain, err);
 	if (more < 0 || calls_pick(brain->calls, err) < 0 || plan(brain, err) < 0)
 		return -1;
+	CRASH_POINT("turn.worked");
 	if (store_plain(brain->store, STORE_COMMIT, err) < 0)
 		return -1;
+	CRASH_POINT("turn.committed");
 	if (more)
 		brain_wake(brain);
 	return 0;

@@ -302,7 +302,7 @@ int calls_pick(struct calls *calls, struct err *err)
 			return -1;
 		calls->recover = false;
 	}
-	for (unsigned kind = 0; calls->performers[kind].kind && kind < KINDS_MAXIMUM; kind++)
+	for (unsigned kind = 0; kind < KINDS_MAXIMUM && calls->performers[kind].kind; kind++)
 		while (calls->running[kind] < calls->performers[kind].at_once) {
 			int picked = pick_one(calls, kind, err);
 
@@ -335,7 +335,7 @@ void calls_begin(struct calls *calls, bool kept)
 
 unsigned calls_running(const struct calls *calls, const char *kind)
 {
-	for (unsigned i = 0; calls->performers[i].kind && i < KINDS_MAXIMUM; i++)
+	for (unsigned i = 0; i < KINDS_MAXIMUM && calls->performers[i].kind; i++)
 		if (strcmp(calls->performers[i].kind, kind) == 0)
 			return calls->running[i];
 	return 0;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/jsonget.h"
 #include "loop/lines.h"
 
@@ -37,6 +38,7 @@ static void take_answer(struct talk *talk, const json_t *message)
 	enum outcome outcome = OUTCOME_INFRASTRUCTURE;
 	char *text = json_dumps(message, JSON_COMPACT);
 
+	CRASH_POINT("wire.answered");
 	outcome_from_word(word, &outcome);
 	free_talk(talk);
 	calls_answer(act, outcome, text ? text : "");
@@ -73,6 +75,7 @@ void wire_begin(struct calls_act *act, const void *about)
 	json_t *request;
 	const char *path;
 
+	CRASH_POINT("wire.intended");
 	if (!talk)
 		err_fatal("out of memory");
 	talk->act = act;
@@ -91,6 +94,7 @@ void wire_begin(struct calls_act *act, const void *about)
 	}
 	talk->limit = loop_after(brain->loop, wire->limit_ms, on_limit, talk);
 	lines_send(talk->lines, request);
+	CRASH_POINT("wire.sent");
 }
 
 void wire_drop(struct calls_act *act)

@@ -161,7 +161,7 @@ static int tell_section(struct parser *parser, const char *section)
 	return rc;
 }
 
-static int tell(struct parser *parser)
+static int hand_over(struct parser *parser)
 {
 	int count = 0, rc = 0;
 	char **sections = ini_get_section_list(parser->ini, &count, &rc);
@@ -208,7 +208,7 @@ static int read_lines(struct parser *parser, const char *text, size_t length)
 		return err_set_errno(parser->err, rc, "%s: cannot be parsed", parser->file);
 	rc = parse(parser, text, length);
 	if (rc == 0)
-		rc = tell(parser);
+		rc = hand_over(parser);
 	ini_config_destroy(parser->ini);
 	return rc;
 }

@@ -20,7 +20,7 @@ struct ini_line {
 
 struct ini_text {
 	const char *file; /* its name, for messages */
-	const char *text;
+	const char *text; /* a NUL after its `length` bytes */
 	size_t length;
 };
 

@@ -242,11 +242,12 @@ static const char *ref_of(struct arena *arena, const char *text)
 		return NULL;
 	if (strstr(name, "..") || strstr(name, "//") || strstr(name, "/.") || strstr(name, "@{"))
 		return NULL;
-	for (const char *part = name; part; part = strchr(part, '/'), part += part ? 1 : 0) {
+	for (const char *part = name; *part; part += *part == '/') {
 		size_t end = strcspn(part, "/");
 
 		if (end >= 5 && memcmp(part + end - 5, ".lock", 5) == 0)
 			return NULL;
+		part += end;
 	}
 	return arena_printf(arena, "%s%s", heads, name);
 }

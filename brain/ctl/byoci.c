@@ -230,8 +230,11 @@ static int run_verb(const struct line *line, const struct verb *verb)
 	int status;
 
 	call.argv = line->arguments.v ? (const char *const *)line->arguments.v : none;
-	if (conf_load(&call.conf, &source, &err) < 0)
+	if (conf_load(&call.conf, &source, &err) < 0) {
+		if (verb->hidden && err.kind == ERR_CONFIG)
+			err.kind = ERR_SYSTEM; /* a daemon runs it, and asks again: what it was asked is right, the files are not just now */
 		return verb_fail(&call, &err);
+	}
 	call.namespace = conf_namespace(call.conf);
 	status = verb->run(&call);
 	conf_free(call.conf);

@@ -166,8 +166,8 @@ static int look(struct push *push, const char *id, const char **type, size_t *si
 static char *read_blob(struct push *push, const char *id, size_t maximum, size_t *length, struct err *err)
 {
 	const struct repo_call call = {.arguments = REPO_ARGUMENTS("cat-file", "blob", id), .maximum = maximum + 1};
-	const char *type;
-	size_t size;
+	const char *type = "";
+	size_t size = 0;
 	char *blob;
 
 	if (look(push, id, &type, &size, err) < 0)

@@ -150,13 +150,14 @@ int repo_ssh(struct repo *repo, const struct conf *conf, const char *key, struct
 	struct strv environment = STRV_INIT;
 	int done = gitenv_make(conf, &how, &environment, err);
 
-	for (size_t i = 0; done == 0 && i < environment.count; i++)
-		if (strncmp(environment.v[i], "GIT_SSH", 7) == 0) {
-			char *equals = strchr(environment.v[i], '=');
+	for (size_t i = 0; done == 0 && i < environment.count; i++) {
+		char *equals = strncmp(environment.v[i], "GIT_SSH", 7) == 0 ? strchr(environment.v[i], '=') : NULL;
 
-			*equals = '\0';
-			repo_environment(repo, environment.v[i], equals + 1);
-		}
+		if (!equals)
+			continue;
+		*equals = '\0';
+		repo_environment(repo, environment.v[i], equals + 1);
+	}
 	strv_release(&environment);
 	return done;
 }

@@ -54,6 +54,14 @@ static const char *why_not(const struct forge_proposal *proposal, const struct a
 	return reason;
 }
 
+bool approve_counts(const struct forge_proposal *proposal, const struct approve_criteria *criteria,
+	const struct forge_approval *approval)
+{
+	char reason[REASON];
+
+	return proposal->proposer && !why_not(proposal, criteria, approval, reason);
+}
+
 /* Also keeps the reason of the newest approval that does not count: what the person who gave it will ask. */
 static void count_people(const struct forge_proposal *proposal, const struct approve_criteria *criteria, struct people *people,
 	char newest[static REASON])

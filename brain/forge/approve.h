@@ -16,6 +16,10 @@ struct approve_verdict {
 	char why[256];      /* one line for people: who approved, or what is missing */
 };
 
+/* Whether this one of its approvals counts towards `needed`. */
+bool approve_counts(const struct forge_proposal *proposal, const struct approve_criteria *criteria,
+	const struct forge_approval *approval);
+
 void approve_decide(
 	const struct forge_proposal *proposal, const struct approve_criteria *criteria, struct approve_verdict *verdict);
 

@@ -31,7 +31,7 @@ static bool plain(const char *text)
 	static const char signs[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+~@:/[]";
 	size_t length = strspn(text, signs);
 
-	return text[length] == '\0' && length <= ADDRESS_MAXIMUM;
+	return length <= ADDRESS_MAXIMUM && text[length] == '\0';
 }
 
 /* "ssh://", "git://", "http://", "https://": where the host begins; NULL: the form is "host:path". */

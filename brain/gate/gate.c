@@ -7,14 +7,15 @@
 #include "gate/move.h"
 #include "proposal/project.h"
 
-static int64_t newest_approval(const struct forge_proposal *proposal, const char *commit)
+/* 0: none counts. */
+static int64_t newest_approval(const struct forge_proposal *proposal, const struct approve_criteria *criteria)
 {
 	int64_t newest = 0;
 
-	for (size_t i = 0; commit && i < proposal->approval_count; i++) {
+	for (size_t i = 0; i < proposal->approval_count; i++) {
 		const struct forge_approval *approval = &proposal->approvals[i];
 
-		if (!approval->why_not && approval->commit && strcmp(approval->commit, commit) == 0 && approval->time > newest)
+		if (approval->time > newest && approve_counts(proposal, criteria, approval))
 			newest = approval->time;
 	}
 	return newest;
@@ -36,7 +37,7 @@ static int learn(struct move *move, struct policy_facts *facts, struct approve_v
 	facts->target = row->target;
 	facts->gated = project_gates(move->brain->conf, move->arena, row->project, row->target);
 	facts->approved = verdict->commit;
-	facts->approved_time = newest_approval(&proposal, verdict->commit);
+	facts->approved_time = newest_approval(&proposal, &criteria);
 	facts->why = verdict->why;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/crypto.h"
 #include "forge/marker.h"
 #include "forge/spec.h"
@@ -103,6 +104,7 @@ int move_build(struct move *move)
 			STORE_TEXT("being tested")) < 0)
 		return -1;
 	move->item.state = "building";
+	CRASH_POINT("gate.build-asked");
 	return brain_decide(brain, &reason, move->err, "build %s (attempt %lld) tests %.12s merged with %s at %.12s", build,
 		(long long)attempt, move->item.source, move->item.target, move->row.target_tip);
 }
@@ -135,6 +137,7 @@ int move_queue(struct move *move, const struct policy_facts *facts, const char *
 			STORE_TEXT(row->target), STORE_TEXT(facts->approved), STORE_INTEGER(facts->approved_time),
 			STORE_INTEGER(clock_wall_ms()), STORE_INTEGER(row->read), STORE_ID(row->delivery), STORE_TEXT(why)) < 0)
 		return -1;
+	CRASH_POINT("gate.item-made");
 	return brain_decide(move->brain, &reason, move->err, "%s", why);
 }
 
@@ -173,6 +176,7 @@ int move_finish(struct move *move, const struct move_end *ended)
 		return -1;
 	if (end(move, "landed", why) < 0 || owe_report(move, "landed", ended->merged, text) < 0)
 		return -1;
+	CRASH_POINT("gate.report-owed");
 	return brain_tell(move->brain, STAGE_PROPOSAL, "read", move->item.proposal, 0, move->err);
 }
 
@@ -237,6 +241,7 @@ int move_land(struct move *move, const struct move_end *ended, int64_t build)
 
 	if (set_state(move, "landing", "being landed") < 0 || ask_landing(move, build) < 0)
 		return -1;
+	CRASH_POINT("gate.landing-asked");
 	return brain_decide(
 		move->brain, &reason, move->err, "build %s succeeded: landing %.12s", ended->build, ended->merged ? ended->merged : "it");
 }

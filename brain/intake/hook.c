@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "forge/dialect.h"
 #include "intake/secret.h"
@@ -224,7 +225,9 @@ static void on_kept(void *cookie, bool kept)
 	if (post->request && kept) {
 		int length = snprintf(body, sizeof body, "{\"delivery\":%lld}", (long long)post->delivery);
 
+		CRASH_POINT("intake.delivery-kept");
 		httpd_answer(post->request, 202, "application/json", NULL, body, (size_t)length);
+		CRASH_POINT("intake.delivery-answered");
 	} else if (post->request) {
 		httpd_answer_error(post->request, 503, "it could not be stored: send it again");
 	}
@@ -262,6 +265,7 @@ static void keep(struct post *post, const void *bytes, size_t length)
 	}
 	if (store_plain(brain->store, STORE_SAVEPOINT_END, &err) < 0)
 		goto err1;
+	CRASH_POINT("intake.delivery-written");
 	post->pending = true;
 	brain_after(brain, on_kept, post);
 	return;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/jsonget.h"
 #include "build/build.h"
 #include "calls/calls.h"
@@ -98,7 +99,10 @@ static enum step step_asked(struct brain *brain, struct arena *arena, int64_t re
 			brain, ref, &(struct landing_end){OUTCOME_REFUSED, "there is no signed result to land", NULL, NULL, NULL}, err));
 	intent.key = arena_printf(arena, "%s/%lld", build.build, (long long)ref);
 	intent.lane = arena_printf(arena, "land/%s/%s", item.project, item.target);
-	return brain_step(calls_add(brain, &intent, NULL, err));
+	if (calls_add(brain, &intent, NULL, err) < 0)
+		return STEP_FAILED;
+	CRASH_POINT("landing.call-made");
+	return STEP_DONE;
 }
 
 /* 0: a call that is about no landing. */
@@ -126,7 +130,10 @@ static enum step step_answer(struct brain *brain, struct arena *arena, int64_t r
 	end.merged = arena_strdup(arena, jsonget_string_or(json, "merge", NULL));
 	end.target_tip = arena_strdup(arena, jsonget_string_or(json, "target_tip", NULL));
 	json_decref(json);
-	return brain_step(end_landing(brain, landing_of_call(&answer), &end, err));
+	if (end_landing(brain, landing_of_call(&answer), &end, err) < 0)
+		return STEP_FAILED;
+	CRASH_POINT("landing.end-stored");
+	return STEP_DONE;
 }
 
 const struct brain_handler landing_handlers[] = {

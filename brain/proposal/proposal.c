@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/jsonget.h"
 #include "calls/calls.h"
 #include "forge/dialect.h"
@@ -89,6 +90,7 @@ static enum step follow_event(
 	}
 	if (!count && brain_decide(brain, &about, err, "nothing to do: it names no proposal and no branch") < 0)
 		return STEP_FAILED;
+	CRASH_POINT("proposal.event-read");
 	return STEP_DONE;
 }
 
@@ -209,6 +211,7 @@ static int take(
 		id = find_id(brain, wish->project, wish->name, err);
 	if (id <= 0 || say_news(brain, wish, known ? &old : NULL, &reading.proposal, id, err) < 0)
 		return -1;
+	CRASH_POINT("proposal.read-back");
 	return brain_tell(brain, STAGE_GATE, "proposal", id, 0, err);
 }
 

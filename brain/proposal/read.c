@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crash.h"
 #include "base/crypto.h"
 #include "base/jsonget.h"
 #include "base/strv.h"
@@ -108,6 +109,7 @@ static void on_read(void *cookie, int status, const char *out, size_t length, co
 	enum outcome outcome = OUTCOME_INFRASTRUCTURE;
 	const char *why = last_line(arena, errors);
 
+	CRASH_POINT("read.answered");
 	(void)length;
 	if (status == -1)
 		why = "it took too long, or printed too much";
@@ -140,6 +142,7 @@ void read_begin(struct calls_act *act, const void *about)
 	struct err err = {.kind = ERR_NONE};
 
 	(void)about;
+	CRASH_POINT("read.intended");
 	if (read_request(arena, act->request, &wish, &err) < 0) {
 		calls_answer(act, OUTCOME_USAGE, err.text);
 		goto err1;
@@ -154,6 +157,7 @@ void read_begin(struct calls_act *act, const void *about)
 		.maximum = OUT_MAXIMUM,
 		.limit_ms = LIMIT_MS,
 	}, on_read, act, &err);
+	CRASH_POINT("read.asked");
 	if (!act->own)
 		calls_again(act, 0, err.text);
 err1:

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/jsonget.h"
 #include "calls/calls.h"
 #include "gate/item.h"
@@ -81,7 +82,10 @@ static int send_report(struct brain *brain, struct arena *arena, struct report_r
 	if (!intent.request)
 		return store_run(brain->store, STORE_REPORT_DONE, err, STORE_INTEGER(report->id), STORE_TEXT("failed"),
 			STORE_INTEGER(clock_wall_ms()), STORE_TEXT("its text is not UTF-8"));
-	return calls_add(brain, &intent, NULL, err);
+	if (calls_add(brain, &intent, NULL, err) < 0)
+		return -1;
+	CRASH_POINT("report.call-made");
+	return 0;
 }
 
 static enum step step_owed(struct brain *brain, struct arena *arena, int64_t ref, struct err *err)
@@ -134,6 +138,7 @@ static enum step step_answer(struct brain *brain, struct arena *arena, int64_t r
 	reason = arena_strdup(arena, jsonget_string_or(json, "reason", jsonget_string_or(json, "error", "")));
 	json_decref(json);
 	sent = answer.outcome == OUTCOME_SUCCESS;
+	CRASH_POINT("report.answer-read");
 	if (!sent && answer.outcome != OUTCOME_REFUSED && answer.outcome != OUTCOME_USAGE && attempt + 1 < TRIES)
 		done = send_report(brain, arena, &report, attempt + 1, err);
 	else

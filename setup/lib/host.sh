@@ -42,8 +42,10 @@ host_install() {
 
 # Services that come with packages of ours and that byoci does not use: the machine's ssh, the bridge and the autostart of lxc.
 host_services_of() {
-	case " $* " in *" openssh-server "*) echo ssh.service ssh.socket ;; esac
-	case " $* " in *" lxc "* | *" lxc-dev "*) echo lxc.service lxc-net.service lxc-monitord.service ;; esac
+	local services=
+	case " $* " in *" openssh-server "*) services="ssh.service ssh.socket " ;; esac
+	case " $* " in *" lxc "* | *" lxc-dev "*) services="${services}lxc.service lxc-net.service lxc-monitord.service" ;; esac
+	echo "$services"
 }
 
 # Packages, but none of the services that would come up with them; one that was here before is not touched.
@@ -55,11 +57,11 @@ host_install_quietly() {
 		return
 	fi
 	# shellcheck disable=SC2086
-	systemctl --quiet --runtime mask $services
+	systemctl --quiet --runtime mask $services 2>>"$say_log"
 	say_while "installing $# packages" host_install "$@" || return
 	# shellcheck disable=SC2086
 	systemctl --quiet --runtime unmask $services && systemctl --quiet disable $services
-	say "  left off what came with the packages and byoci does not use: $(echo "$services" | tr '\n' ' ')"
+	say "  left off what came with packages and byoci does not use: $services"
 }
 
 # host_install_packages FILE…: what they list, one name a line, and is missing.
@@ -117,12 +119,20 @@ host_check_user_namespaces() {
 
 # Memory and processes of a worker are limited by cgroups, v1 or v2; a limit that cannot be set would be no limit.
 host_check_cgroups() {
-	local controller
+	local controller options
 	for controller in memory pids; do
-		grep -qs "^[^ ]* /sys/fs/cgroup[^ ]* cgroup [^ ]*\b$controller\b" /proc/mounts && continue
-		grep -qsw "$controller" /sys/fs/cgroup/cgroup.controllers && continue
-		say_die "no $controller cgroup, which limits the tests: boot with cgroup_enable=$controller" \
-			"(or mount it: mount -t cgroup2 none /sys/fs/cgroup), then run this again"
+		options=$(awk -v wanted="$controller" '$3 == "cgroup" { n = split($4, list, ","); for (i = 1; i <= n; i++) if (list[i] == wanted) print $4 }' \
+			/proc/mounts | head -n 1)
+		if [ -z "$options" ] && grep -qsw "$controller" /sys/fs/cgroup/cgroup.controllers; then
+			options=$(awk '$2 == "/sys/fs/cgroup" { print $4 }' /proc/mounts | tail -n 1)
+		fi
+		case $options in
+		rw,*) ;;
+		'') say_die "no $controller cgroup, which limits the tests: boot with cgroup_enable=$controller" \
+			"(or mount it: mount -t cgroup2 none /sys/fs/cgroup), then run this again" ;;
+		*) say_die "the $controller cgroup, which limits the tests, is read-only in /sys/fs/cgroup: in a container, let its host delegate it;" \
+			"then run this again" ;;
+		esac
 	done
 }
 

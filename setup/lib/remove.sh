@@ -87,7 +87,7 @@ remove_accounts() {
 	local user
 	for user in $(remove_users); do
 		if getent passwd "$user" >/dev/null; then
-			userdel "$user"
+			userdel "$user" 2>>"$say_log" # it says that a group with members stays, which is removed next
 			say_changed "removed the user $user"
 		fi
 		if getent group "$user" >/dev/null; then
@@ -121,7 +121,7 @@ remove_link() {
 remove_units() {
 	local unit
 	service_systemd || return 0
-	rm -f "/etc/tmpfiles.d/byoci-$namespace.conf"
+	rm -rf "/etc/tmpfiles.d/byoci-$namespace.conf" "/etc/systemd/system/byoci-"*"@$namespace.service.d"
 	if [ -z "$(ls -A /usr/local/lib/byoci 2>/dev/null)" ]; then
 		for unit in "$checkout"/setup/units/*.service; do rm -f "/etc/systemd/system/${unit##*/}"; done
 	fi

@@ -47,7 +47,7 @@ service_digest() {
 			cat "$etc"/*.conf "$etc/gitconfig"
 			cat /etc/byoci/*.conf 2>/dev/null || true
 		fi
-		! service_systemd || cat "/etc/systemd/system/byoci-$1@.service"
+		! service_systemd || cat "/etc/systemd/system/byoci-$1@.service" "/etc/systemd/system/byoci-$1@$namespace.service.d"/*.conf 2>/dev/null || true
 	} | sha256sum | cut -d' ' -f1
 }
 
@@ -172,6 +172,7 @@ service_ensure() {
 	say_until 30 "starting byoci-$name" service_ready "$name" || rc=$?
 	if [ "$rc" -ne 0 ]; then
 		service_log_tail "$name"
+		[ "$name" != brain ] || "$bin/byoci" -n "$namespace" status 2>&1 >/dev/null | sed 's/^/  | /' >&2 || true
 		say_die "byoci-$name did not come up: the lines above are the end of $(service_log_name "$name"); mend it, then run this again"
 	fi
 	echo "$digest" >"$kept"
@@ -183,12 +184,35 @@ service_ensure_all() {
 	for name in $service_names; do service_ensure "$name"; done
 }
 
+# The units know the places by convention; where the configuration has others, a drop-in says so.
+service_unit_places() {
+	local name=$1 folder=$state/$1
+	[ "$name" != git ] || folder=$git_root
+	printf '[Service]\n'
+	[ "$name" = worker ] || printf 'User=%s\nGroup=%s\n' "$(service_user "$name")" "$(service_user "$name")"
+	[ "$name" = worker ] || printf 'ReadWritePaths=%s%s\n' "$folder" "$([ "$name" = git ] || echo " $run/$name")"
+	[ "$name" != worker ] || printf 'InaccessiblePaths=-%s\n' "$secrets"
+}
+
+service_unit_dropin() {
+	local folder=/etc/systemd/system/byoci-$1@$namespace.service.d
+	if [ "$state $run $secrets $git_root $user_brain" = "/var/lib/byoci/$namespace /run/byoci/$namespace /var/lib/byoci/$namespace/secrets \
+/var/lib/byoci/$namespace/git byoci-$namespace" ]; then
+		rm -rf "$folder"
+	else
+		place_folder "$folder" root root 755
+		service_unit_places "$1" | place_file "$folder/places.conf" root root 644
+	fi
+}
+
 service_units_install() {
-	local unit
+	local unit name
 	service_systemd || return 0
 	for unit in "$checkout"/setup/units/*.service; do
 		place_file "/etc/systemd/system/${unit##*/}" root root 644 <"$unit"
 	done
-	sed "s/@NAMESPACE@/$namespace/g" "$checkout/setup/units/byoci.tmpfiles" | place_file "/etc/tmpfiles.d/byoci-$namespace.conf" root root 644
+	for name in $service_names; do service_unit_dropin "$name"; done
+	sed "s,@RUN@,$run,g; s,@BRAIN@,$user_brain,g; s,@SLAVE@,$user_slave,g; s,@LAND@,$user_land,g" \
+		"$checkout/setup/units/byoci.tmpfiles" | place_file "/etc/tmpfiles.d/byoci-$namespace.conf" root root 644
 	systemctl daemon-reload
 }

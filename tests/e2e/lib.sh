@@ -1,11 +1,12 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # What the e2e tests share: TAP, and the namespace `selftest`, set up by setup/byoci from this checkout. They run one after the other.
+# BYOCI_E2E_NAMESPACE is another namespace, for those that name it nowhere; BYOCI_E2E_SETUP what its set-up wants besides (-O …).
 
 set -uo pipefail
 export LC_ALL=C.UTF-8
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 checkout=$PWD
-namespace=selftest
+namespace=${BYOCI_E2E_NAMESPACE:-selftest}
 scratch=$(mktemp -d /tmp/byoci-e2e.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
 chmod 755 "$scratch"
@@ -14,6 +15,7 @@ for library in say host account place config program service repository sample r
 	# shellcheck source=/dev/null
 	. "setup/lib/$library.sh"
 done
+cd / # where there is no ./byov.conf, which would count
 say_log=$scratch/log
 
 tap_count=0
@@ -84,21 +86,21 @@ bail_out() {
 # e2e_setup ARGUMENT…: setup/byoci selftest; what it said is in $said, its exit status in $status.
 e2e_setup() {
 	status=0
-	setup/byoci "$@" >"$scratch/said" 2>&1 </dev/null || status=$?
+	"$checkout/setup/byoci" "$@" >"$scratch/said" 2>&1 </dev/null || status=$?
 	said=$(cat "$scratch/said")
 }
 
 e2e_remove() {
-	e2e_setup --remove selftest
-	[ "$status" -eq 0 ] || bail_out "the namespace selftest could not be removed: $said"
+	e2e_setup --remove "$namespace"
+	[ "$status" -eq 0 ] || bail_out "the namespace $namespace could not be removed: $said"
 }
 
 # The values of the namespace that is set up, under the names that setup/lib uses.
 e2e_places() {
-	kept=/var/lib/byoci/selftest/setup
-	bin=/usr/local/lib/byoci/selftest/bin
-	etc=/etc/byoci/selftest
-	log=/var/log/byoci/selftest
+	kept=/var/lib/byoci/$namespace/setup
+	bin=/usr/local/lib/byoci/$namespace/bin
+	etc=/etc/byoci/$namespace
+	log=/var/log/byoci/$namespace
 	config_json=$(cat "$kept/config.json") || bail_out "setup/byoci left no configuration: $said"
 	state=$(option state) run=$(option run) secrets=$(option secrets) git_root=$(option git.root)
 	user_brain=$(option user) user_slave=$(option slave.user) user_land=$(option land.user) user_git=$(option git.user)
@@ -142,7 +144,7 @@ proposed() {
 }
 
 show() {
-	"$bin/byoci" -n selftest show "$1" --json
+	"$bin/byoci" -n "$namespace" show "$1" --json
 }
 
 state_of() {

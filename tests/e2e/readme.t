@@ -7,6 +7,7 @@
 [ "$(id -u)" -eq 0 ] || skip_all "setup/byoci needs root"
 
 e2e_remove
+cd "$checkout" || bail_out "no checkout"
 
 # The lines of the blocks that are fenced as sh.
 commands() {

@@ -44,13 +44,13 @@ like "$said" '^usage: setup/byoci NAMESPACE' "tells the usage"
 e2e_where() {
 	status=0
 	# shellcheck disable=SC2016
-	unshare --mount bash -c 'set -e; eval "$1"; exec setup/byoci selftest --no-sample' bash "$*" >"$scratch/said" 2>&1 </dev/null || status=$?
+	unshare --mount bash -c 'set -e; eval "$1"; exec "$2/setup/byoci" selftest --no-sample' bash "$*" "$checkout" >"$scratch/said" 2>&1 </dev/null || status=$?
 	said=$(cat "$scratch/said")
 }
 
 # Machines.
 as_nobody() {
-	cp -r setup byov.conf Makefile "$scratch/" && chmod -R a+rX "$scratch"
+	(cd "$checkout" && cp -r setup byov.conf Makefile "$scratch/") && chmod -R a+rX "$scratch"
 	status=0
 	said=$(cd "$scratch" && unshare --mount bash -c '
 		for helper in /usr/bin/sudo /usr/bin/doas; do [ ! -e "$helper" ] || { mount -t tmpfs none /mnt && touch /mnt/x && mount --bind /mnt/x "$helper"; }; done
@@ -104,7 +104,7 @@ exec {lock}>&-
 
 # Killed in the middle, wherever that is: the next run goes on from there.
 for line in "made folders" "made repositories"; do
-	setup/byoci selftest --no-sample >"$scratch/said" 2>&1 </dev/null &
+	"$checkout/setup/byoci" selftest --no-sample >"$scratch/said" 2>&1 </dev/null &
 	killed=$!
 	seen() {
 		grep -q "$line" "$scratch/said"
@@ -142,7 +142,23 @@ like "$(cat "$etc/byov.conf")" '^# edited here$' "keeps the edited one"
 like "$said" "left $etc/byov.conf, which was edited here" "and says so"
 is "$("$bin/byoci" -n selftest config --json | jq -r '.[] | select(.option == "landing.fullname") | .value')" 'Somebody Else' "the override holds"
 
+# Another namespace on the same machine: neither may have what is the other's, and it stays when the first one goes.
+e2e_setup --remove selftwo
+two=(-O hook.listen=127.0.0.1:8830 -O pages.listen=127.0.0.1:8831 -O git.listen=127.0.0.1:8832 -O worker.ids.first=1300000000)
+e2e_setup selftwo "${two[@]}" -O worker.ids.first=1200065536
+refuses 75 'overlap with root:1200000000:.*-O worker.ids.first=[0-9]+' "another namespace with the same ids"
+e2e_setup selftwo "${two[@]}" -O git.listen=127.0.0.1:8822
+refuses 75 'git.listen: 127.0.0.1:8822 is taken by .*sshd.* -O git.listen=' "another namespace with the same ports"
+e2e_setup selftwo "${two[@]}"
+is "$status" 0 "another namespace with ids and ports of its own" || diag "$(tail -n 20 <<<"$said")"
 e2e_remove
-ok "and all of it can be removed" nothing_is_left
+ok "the first one can be removed" nothing_is_left
+is "$(/usr/local/bin/byoci -n selftwo status | awk '$1 == "namespace" { print $2 }')" selftwo, "the other one answers, and the command is there"
+e2e_setup selftwo
+like "$said" 'everything is as it should be' "nothing of it was touched"
+like "$said" '^landed [0-9a-f]{40} in [0-9]+ ms$' "and it lands proposals"
+e2e_setup --remove selftwo
+is "$status" 0 "until it is removed, too"
+ok "and nothing is left" not getent passwd byoci-selftwo byoci-selftwo-slave byoci-selftwo-land byoci-selftwo-git
 
 done_testing

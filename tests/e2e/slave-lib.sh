@@ -23,7 +23,7 @@ skip_all() {
 }
 [ "$(id -u)" -eq 0 ] || skip_all "daemons read files that root owns"
 for program in bin/byoci bin/byoci-slave tool/worker-fake; do
-	[ -x "$O/$program" ] || skip_all "$O/$program is not built: make all tools"
+	[ -x "$O/$program" ] || { echo "Bail out! $O/$program is not built: make all tools"; exit 255; }
 done
 
 cleanup() {

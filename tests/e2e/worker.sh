@@ -3,9 +3,9 @@
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 [ "$(id -u)" -eq 0 ] || skip_all "workers need root"
-build=${O:-build}
+build=$(cd "$checkout" && realpath -m "${O:-build}")
 for program in bin/byoci-worker tool/worker-try; do
-	[ -x "$build/$program" ] || skip_all "$build/$program is not built (make all tools)"
+	[ -x "$build/$program" ] || bail_out "$build/$program is not built: make all tools"
 done
 
 # A namespace of its own, in a root folder of its own; `daemon` is the slave's user.
