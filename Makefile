@@ -8,6 +8,8 @@ endif
 CC ?= gcc
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 SANITIZE ?=
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo 0)
@@ -29,6 +31,7 @@ SOURCES := $(filter-out $(MAINS),$(wildcard brain/*/*.c slaves/*.c))
 HEADERS := $(wildcard brain/*/*.h slaves/*.h)
 UNIT := $(wildcard tests/unit/*.c)
 TOOL := $(wildcard tests/tool/*.c)
+MAN := $(wildcard doc/man/*.[158]) doc/man/byov.conf.5
 ARCHIVE := $(O)/libbyoci.a
 
 LIBS_BASE := -ljansson -lcrypto -lini_config -lcollection -lbasicobjects -lref_array
@@ -41,8 +44,9 @@ LIBS_ALL := $(LIBS_byoci-brain) -llxc
 PROGRAMS := $(addprefix $(O)/bin/,byoci byoci-brain byoci-slave byoci-worker)
 TESTS := $(UNIT:tests/unit/%.c=$(O)/unit/%.t)
 TOOLS := $(TOOL:tests/tool/%.c=$(O)/tool/%)
+PAGES := $(MAN:doc/man/%=$(O)/man/%)
 
-all: $(PROGRAMS)
+all: $(PROGRAMS) man
 
 $(O)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -77,13 +81,26 @@ $(O)/unit/%.t: $(O)/obj/tests/unit/%.o $(ARCHIVE)
 $(O)/tool/%: $(O)/obj/tests/tool/%.o $(ARCHIVE)
 	$(call link,$(LIBS_ALL))
 
+# byov.conf(5) is made from the table of options, between a head and a tail.
+$(O)/gen/options: $(O)/obj/doc/man/options.o $(ARCHIVE)
+	$(call link,$(LIBS_BASE))
+$(O)/gen/options.5: $(O)/gen/options
+	$< > $@
+$(O)/man/byov.conf.5: doc/man/byov.conf.5.head $(O)/gen/options.5 doc/man/byov.conf.5.tail
+	@mkdir -p $(@D)
+	cat $^ > $@
+$(O)/man/%: doc/man/%
+	@mkdir -p $(@D)
+	cp $< $@
+
 unit: $(TESTS)
 tools: $(TOOLS)
+man: $(PAGES)
 
 check: all unit
 	prove $(PROVEFLAGS) -j2 $(TESTS)
 
-lint: headers
+lint: headers man
 	O=$(O) prove $(PROVEFLAGS) tests/lint
 
 # Every header compiles alone.
@@ -99,10 +116,14 @@ asan:
 install: all
 	install -d $(DESTDIR)$(BINDIR)
 	install -m 0755 $(PROGRAMS) $(DESTDIR)$(BINDIR)
+	install -d $(foreach section,1 5 8,$(DESTDIR)$(MANDIR)/man$(section)) $(DESTDIR)$(COMPLETIONDIR)
+	$(foreach section,1 5 8,install -m 0644 $(filter %.$(section),$(PAGES)) $(DESTDIR)$(MANDIR)/man$(section) &&) true
+	install -m 0644 setup/completions/byoci $(DESTDIR)$(COMPLETIONDIR)
+	ln -sf byoci $(DESTDIR)$(COMPLETIONDIR)/byoci-slave
 
 clean:
 	rm -rf $(O)
 
 -include $(shell find $(O)/obj $(O)/headers -name '*.d' 2>/dev/null)
-.PHONY: all unit tools check lint headers asan install clean
+.PHONY: all unit tools man check lint headers asan install clean
 .SECONDARY:
