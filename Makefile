@@ -32,6 +32,7 @@ HEADERS := $(wildcard brain/*/*.h slaves/*.h)
 UNIT := $(wildcard tests/unit/*.c)
 TOOL := $(wildcard tests/tool/*.c)
 MAN := $(wildcard doc/man/*.[158]) doc/man/byov.conf.5
+PAGES := $(MAN:doc/man/%=$(O)/man/%)
 ARCHIVE := $(O)/libbyoci.a
 
 LIBS_BASE := -ljansson -lcrypto -lini_config -lcollection -lbasicobjects -lref_array
@@ -44,7 +45,6 @@ LIBS_ALL := $(LIBS_byoci-brain) -llxc
 PROGRAMS := $(addprefix $(O)/bin/,byoci byoci-brain byoci-slave byoci-worker)
 TESTS := $(UNIT:tests/unit/%.c=$(O)/unit/%.t)
 TOOLS := $(TOOL:tests/tool/%.c=$(O)/tool/%)
-PAGES := $(MAN:doc/man/%=$(O)/man/%)
 
 all: $(PROGRAMS) man
 
@@ -96,6 +96,7 @@ $(O)/man/%: doc/man/%
 unit: $(TESTS)
 tools: $(TOOLS)
 man: $(PAGES)
+.PHONY: man
 
 check: all unit
 	prove $(PROVEFLAGS) -j2 $(TESTS)
@@ -125,5 +126,5 @@ clean:
 	rm -rf $(O)
 
 -include $(shell find $(O)/obj $(O)/headers -name '*.d' 2>/dev/null)
-.PHONY: all unit tools man check lint headers asan install clean
+.PHONY: all unit tools check lint headers asan install clean
 .SECONDARY:
