@@ -9,6 +9,8 @@ endif
 CC ?= gcc
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 SANITIZE ?=
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo 0)
@@ -33,6 +35,8 @@ SOURCES := $(filter-out $(MAINS),$(wildcard brain/*/*.c slaves/*.c))
 HEADERS := $(wildcard brain/*/*.h slaves/*.h)
 UNIT := $(wildcard tests/unit/*.c)
 TOOL := $(wildcard tests/tool/*.c)
+MAN := $(wildcard doc/man/*.[158]) doc/man/byov.conf.5
+PAGES := $(MAN:doc/man/%=$(O)/man/%)
 ARCHIVE := $(O)/libbyoci.a
 
 LIBS_BASE := -ljansson -lcrypto -lini_config -lcollection -lbasicobjects -lref_array
@@ -47,7 +51,7 @@ TESTS := $(UNIT:tests/unit/%.c=$(O)/unit/%.t)
 TOOLS := $(TOOL:tests/tool/%.c=$(O)/tool/%)
 FUZZERS := $(patsubst tests/fuzz/%.c,$(O)/target/%,$(filter-out tests/fuzz/driver.c,$(wildcard tests/fuzz/*.c)))
 
-all: $(PROGRAMS)
+all: $(PROGRAMS) man
 
 $(O)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -82,13 +86,27 @@ $(O)/unit/%.t: $(O)/obj/tests/unit/%.o $(ARCHIVE)
 $(O)/tool/%: $(O)/obj/tests/tool/%.o $(ARCHIVE)
 	$(call link,$(LIBS_ALL))
 
+# byov.conf(5) is made from the table of options, between a head and a tail.
+$(O)/gen/options: $(O)/obj/doc/man/options.o $(ARCHIVE)
+	$(call link,$(LIBS_BASE))
+$(O)/gen/options.5: $(O)/gen/options
+	$< > $@
+$(O)/man/byov.conf.5: doc/man/byov.conf.5.head $(O)/gen/options.5 doc/man/byov.conf.5.tail
+	@mkdir -p $(@D)
+	cat $^ > $@
+$(O)/man/%: doc/man/%
+	@mkdir -p $(@D)
+	cp $< $@
+
 unit: $(TESTS)
 tools: $(TOOLS)
+man: $(PAGES)
+.PHONY: man
 
 check: all unit
 	prove $(PROVEFLAGS) -j2 $(TESTS)
 
-lint: headers
+lint: headers man
 	O=$(O) prove $(PROVEFLAGS) tests/lint
 
 # Every header compiles alone.
@@ -145,6 +163,10 @@ bench: all
 install: all
 	install -d $(DESTDIR)$(BINDIR)
 	install -m 0755 $(PROGRAMS) $(DESTDIR)$(BINDIR)
+	install -d $(foreach section,1 5 8,$(DESTDIR)$(MANDIR)/man$(section)) $(DESTDIR)$(COMPLETIONDIR)
+	$(foreach section,1 5 8,install -m 0644 $(filter %.$(section),$(PAGES)) $(DESTDIR)$(MANDIR)/man$(section) &&) true
+	install -m 0644 setup/completions/byoci $(DESTDIR)$(COMPLETIONDIR)
+	ln -sf byoci $(DESTDIR)$(COMPLETIONDIR)/byoci-slave
 
 clean:
 	rm -rf $(O)

@@ -213,12 +213,27 @@ static int build_backing(const struct conf *conf, const char *name)
 	return 0;
 }
 
+static int check_backing(const struct conf *conf, const char *name)
+{
+	char digest[JOB_DIGEST_SIZE];
+	struct err err = {0};
+	int fd = backing_open(conf, name, digest, &err);
+
+	if (fd < 0)
+		return fail(&err);
+	close(fd);
+	printf("%s\n", digest);
+	return 0;
+}
+
 static void help(void)
 {
 	puts("Usage: byoci-worker -n NAMESPACE [-O NAME=VALUE]... [serve]\n"
-		"       byoci-worker -n NAMESPACE [-O NAME=VALUE]... build-backing NAME\n\n"
+		"       byoci-worker -n NAMESPACE [-O NAME=VALUE]... build-backing NAME\n"
+		"       byoci-worker -n NAMESPACE [-O NAME=VALUE]... check-backing NAME\n\n"
 		"serve           makes workers for the slave's user, who asks over the socket (option worker.socket); the default\n"
-		"build-backing   builds the root file system [backing/NAME] unless it is there, and prints its digest\n");
+		"build-backing   builds the root file system [backing/NAME] unless it is there, and prints its digest\n"
+		"check-backing   prints its digest if it is built as it is configured now; 75: it is not\n");
 }
 
 static int run(struct server *server, int argc, char *const *argv)
@@ -227,6 +242,8 @@ static int run(struct server *server, int argc, char *const *argv)
 		return serve(server);
 	if (argc == 2 && strcmp(argv[0], "build-backing") == 0)
 		return build_backing(server->conf, argv[1]);
+	if (argc == 2 && strcmp(argv[0], "check-backing") == 0)
+		return check_backing(server->conf, argv[1]);
 	return say_wrong("what is asked for is not known");
 }
 

@@ -44,9 +44,9 @@ static const struct verb verbs[] = {
 	},
 	{
 		.name = "log", .run = ask_verb,
-		.arguments = "BUILD",
+		.arguments = "[-f] BUILD",
 		.summary = "Prints the log of a build.",
-		.help = "Control characters are escaped.",
+		.help = "Control characters are escaped.\n\n  -f  goes on until the build has ended",
 	},
 	{
 		.name = "propose", .run = propose_verb,

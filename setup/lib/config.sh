@@ -80,21 +80,25 @@ sections() {
 }
 
 config_install() {
+	config_edited || grep -qsxF "$(config_digest "$checkout/byov.conf")" "$kept/byov.conf.sha256" ||
+		config_digest "$checkout/byov.conf" >>"$kept/byov.conf.sha256"
+	config_overrides >"$kept/overrides.new"
+	mv -f "$kept/overrides.new" "$kept/overrides"
+	config_files
+	printf '%s\n' "$config_json" >"$kept/config.json.new"
+	mv -f "$kept/config.json.new" "$kept/config.json"
+}
+
+config_files() {
 	if config_edited; then
 		cmp -s "$etc/byov.conf" "$checkout/byov.conf" ||
 			say "  left $etc/byov.conf, which was edited here, alone: diff -u $checkout/byov.conf $etc/byov.conf"
 	else
-		grep -qsxF "$(config_digest "$checkout/byov.conf")" "$kept/byov.conf.sha256" ||
-			config_digest "$checkout/byov.conf" >>"$kept/byov.conf.sha256"
 		place_file "$etc/byov.conf" root root 644 <"$checkout/byov.conf"
 	fi
-	config_overrides >"$kept/overrides.new"
-	mv -f "$kept/overrides.new" "$kept/overrides"
-	config_overrides_file <"$kept/overrides" | place_file "$etc/setup.conf" root root 644
+	config_overrides | config_overrides_file | place_file "$etc/setup.conf" root root 644
 	config_git | place_file "$etc/gitconfig" root root 644
 	config_sshd | place_file "$etc/sshd_config" root root 644
-	printf '%s\n' "$config_json" >"$kept/config.json.new"
-	mv -f "$kept/config.json.new" "$kept/config.json"
 }
 
 # What git may do for the brain, the slave and the landing daemon: no hook, no helper, no protocol but these, no repository but these.

@@ -93,19 +93,24 @@ service_died() {
 	fi
 }
 
-# 0: it answers; 1: not yet; 2: it has died.
-service_ready() {
+# Whether somebody listens where it is to.
+service_listens() {
 	local socket
-	! service_died "$1" || return 2
-	[ -n "$(service_pid "$1")" ] || return 1
 	socket=$(service_socket "$1")
 	if [ -n "$socket" ]; then
 		awk -v path="$socket" '$8 == path && $4 == "00010000" { found = 1 } END { exit !found }' /proc/net/unix || return 1
 	fi
 	case $1 in
 	git) [ -n "$(host_listener "$(option git.listen)")" ] ;;
-	brain) [ -n "$(host_listener "$(option hook.listen)")" ] && "$bin/byoci" -n "$namespace" status >/dev/null 2>&1 || return 1 ;;
+	brain) [ -n "$(host_listener "$(option hook.listen)")" ] ;;
 	esac
+}
+
+# 0: it answers; 1: not yet; 2: it has died.
+service_ready() {
+	! service_died "$1" || return 2
+	[ -n "$(service_pid "$1")" ] && service_listens "$1" || return 1
+	[ "$1" != brain ] || "$bin/byoci" -n "$namespace" status >/dev/null 2>&1 || return 1
 }
 
 service_start_daemon() {

@@ -16,7 +16,7 @@ my @forbidden = (
 );
 
 # Words that codespell takes for mistakes: names of programs, what tests misspell on purpose.
-my @known = qw(doas buildd comit fo memmory projct trun);
+my @known = qw(doas buildd comit fo memmory nd projct trun);
 
 sub check_words {
 	my ($root) = @_;
