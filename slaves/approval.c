@@ -5,9 +5,18 @@
 int approval_criteria(const struct program *program, const char *project, struct approve_criteria *criteria, struct err *err)
 {
 	const char *section = arena_printf(program->arena, "project/%s", project);
-	const char **never = arena_alloc(program->arena, 3 * sizeof *never);
+	const char *account = program_section_option(program, "project", project, "account", err);
+	const char *const *own = NULL, **never;
 	int64_t needed = 0;
+	size_t count = 0;
 
+	if (!account || conf_list(program->conf, program->arena, arena_printf(program->arena, "account/%s", account), "own.names", &own, err) < 0)
+		return -1;
+	while (own && own[count])
+		count++;
+	never = arena_alloc(program->arena, (count + 3) * sizeof *never);
+	for (size_t i = 0; i < count; i++)
+		never[i + 2] = own[i];
 	*criteria = (struct approve_criteria){.never = never, .now = time(NULL)};
 	never[0] = program_option(program, "brain.principal", err);
 	never[1] = never[0] ? program_option(program, "landing.principal", err) : NULL;

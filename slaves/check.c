@@ -2,8 +2,30 @@
 
 #include <string.h>
 
+#include "forge/dialect.h"
 #include "forge/job.h"
 #include "forge/proposal.h"
+
+/* A source elsewhere is at the same host, and only forges with such proposals have one. */
+static int check_from(const struct program *program, const struct spec *spec, struct err *err)
+{
+	const struct spec_merge *merge = &spec->trees[0].merges[0];
+	const char *account, *word;
+	const struct dialect *dialect;
+
+	if (!merge->from)
+		return 0;
+	account = program_section_option(program, "project", spec->project, "account", err);
+	word = account ? program_section_option(program, "account", account, "dialect", err) : NULL;
+	dialect = word ? dialect_find(word) : NULL;
+	if (!dialect)
+		return word ? err_set(err, ERR_CONFIG, "[account/%s] dialect: %s is not known here", account, word) : -1;
+	if (!dialect->by_name)
+		return err_set(err, ERR_REFUSED, "a source in another repository is none of the forge %s", word);
+	if (!forge_same_host(merge->from, spec->trees[0].repository))
+		return err_set(err, ERR_REFUSED, "the source is in %.200s, at another host than %.200s", merge->from, spec->trees[0].repository);
+	return 0;
+}
 
 static int check_tree(const struct program *program, const struct spec *spec, struct err *err)
 {
@@ -19,7 +41,7 @@ static int check_tree(const struct program *program, const struct spec *spec, st
 		return err_set(err, ERR_REFUSED, "a tree below the workspace is not supported: its path must be empty");
 	if (strcmp(spec->trees[0].merges[0].method, "merge") != 0)
 		return err_set(err, ERR_REFUSED, "method %.40s is not supported: only merge is", spec->trees[0].merges[0].method);
-	return 0;
+	return check_from(program, spec, err);
 }
 
 /* Targets may be written as branch names or as refs. */
@@ -84,4 +106,23 @@ int check_spec(const struct program *program, const struct spec *spec, struct er
 	int done = check_all(&brief, spec, err);
 	arena_free(brief.arena);
 	return done;
+}
+
+int check_source(const struct program *program, const struct spec *spec, struct check_source *source, struct err *err)
+{
+	const struct spec_merge *merge = &spec->trees[0].merges[0];
+	const char *repository, *read;
+
+	*source = (struct check_source){.ref = arena_printf(program->arena, "refs/proposals/%s/head", spec->proposal)};
+	if (!merge->from)
+		return 0;
+	repository = program_section_option(program, "project", spec->project, "repository", err);
+	read = repository ? program_section_option(program, "project", spec->project, "repository.read", err) : NULL;
+	if (!read)
+		return -1;
+	source->ref = merge->ref;
+	source->url = forge_beside(program->arena, read[0] == '/' ? repository : read, forge_path(merge->from));
+	if (!source->url)
+		return err_set(err, ERR_REFUSED, "%.200s is not the path of a repository", merge->from);
+	return 0;
 }

@@ -11,4 +11,13 @@
 /* ERR_REFUSED, with what is different and what to do. */
 int check_spec(const struct program *program, const struct spec *spec, struct err *err);
 
+/*
+ * Where a checked spec's source is fetched from. *url NULL: from where its target is. In program->arena. ERR_CONFIG: the project's own
+ * address does not lead to its host.
+ */
+struct check_source {
+	const char *url, *ref;
+};
+int check_source(const struct program *program, const struct spec *spec, struct check_source *source, struct err *err);
+
 #endif

@@ -36,7 +36,7 @@ json_t *draft_spec(const struct program *program, const char *project, const cha
 		return NULL;
 	}
 	const char *job = first_job(program, project, err);
-	if (!job || job_digest(program->conf, job, digest, err) < 0 || readback_proposal(program, project, name, &proposal, err) < 0)
+	if (!job || job_digest(program->conf, job, digest, err) < 0 || readback_proposal(program, &(struct readback){.project = project, .name = name}, &proposal, err) < 0)
 		return NULL;
 	if (proposal.state == FORGE_CLOSED) {
 		err_set(err, ERR_REFUSED, "the proposal %s is closed, or never was", name);
@@ -48,7 +48,9 @@ json_t *draft_spec(const struct program *program, const char *project, const cha
 		.method = "merge",
 		.message = plan.message,
 		.author = spec_author_join(arena, plan.author_name, plan.author_email),
-		.date = plan.date};
+		.date = plan.date,
+		.from = proposal.source_repository,
+		.ref = proposal.source_ref};
 	struct spec_tree tree = {.repository = proposal.repository, .base = plan.base, .path = "", .merges = &merge, .merge_count = 1};
 	struct spec_job one = {.name = job, .digest = digest};
 	crypto_random_hex(16, build);

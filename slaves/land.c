@@ -50,12 +50,17 @@ static int check_proof(struct landing *landing, struct err *err)
 
 static int fetch(struct landing *landing, struct err *err)
 {
+	struct check_source source;
+
 	steps_begin(&landing->land->steps, "fetch");
 	if (!landing->tree && !(landing->tree = landing_tree_open(landing->program, landing->spec->project, err)))
 		return -1;
+	if (check_source(landing->program, landing->spec, &source, err) < 0)
+		return -1;
 	landing->wants[0].remote = landing->spec->target;
-	landing->wants[1].remote = arena_printf(landing->program->arena, "refs/proposals/%s/head", landing->spec->proposal);
-	if (tree_fetch(landing->tree, landing->wants, 2, err) < 0)
+	landing->wants[1].remote = source.ref;
+	if (tree_fetch(landing->tree, landing->wants, source.url ? 1 : 2, err) < 0 ||
+		(source.url && tree_fetch_from(landing->tree, source.url, &landing->wants[1], err) < 0))
 		return -1;
 	snprintf(landing->land->target_tip, sizeof landing->land->target_tip, "%s", landing->wants[0].commit);
 	if (!landing->wants[0].commit[0])
@@ -100,7 +105,9 @@ static int check_proposal(struct landing *landing, struct err *err)
 	const struct spec *spec = landing->spec;
 
 	steps_begin(&landing->land->steps, "read");
-	if (readback_proposal(landing->program, spec->project, spec->proposal, &landing->proposal, err) < 0)
+	const struct readback which = {.project = spec->project, .name = spec->proposal, .from = spec->trees[0].merges[0].from};
+
+	if (readback_proposal(landing->program, &which, &landing->proposal, err) < 0)
 		return -1;
 	if (strcmp(proposal->repository, spec->trees[0].repository) != 0)
 		return err_set(err, ERR_REFUSED, "the proposal is for %.200s, not for %.200s", proposal->repository, spec->trees[0].repository);

@@ -49,6 +49,7 @@ static json_t *do_report(const struct program *program, const json_t *request, s
 		jsonget_string(request, "kind", &tell.kind, err) < 0 || jsonget_string(request, "approved", &tell.approved, err) < 0 ||
 		jsonget_string(request, "text", &tell.text, err) < 0)
 		return NULL;
+	tell.place = jsonget_string_or(request, "place", NULL);
 	int done = tell_forge(program, &tell, marker, &trouble);
 	enum outcome outcome = done < 0 ? ending_of_error(&trouble) : OUTCOME_SUCCESS;
 	const char *reason = done < 0 ? output_line(program->arena, trouble.text, strlen(trouble.text), sizeof trouble.text) : "";
@@ -78,7 +79,7 @@ static json_t *do_approved(const struct program *program, const json_t *request,
 	for (; *names; names++) {
 		struct forge_proposal proposal;
 		struct approve_verdict verdict;
-		if (readback_proposal(program, project, *names, &proposal, err) < 0) {
+		if (readback_proposal(program, &(struct readback){.project = project, .name = *names}, &proposal, err) < 0) {
 			json_decref(list);
 			return NULL;
 		}

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/jsonget.h"
 #include "slaves/builds.h"
+#include "slaves/check.h"
 #include "slaves/export.h"
 #include "slaves/output.h"
 #include "slaves/tree.h"
@@ -68,13 +69,17 @@ static int check_heads(struct prepare *prepare, const struct tree_want *target, 
 /* 1: the source is on the target already. */
 static int fetch(struct prepare *prepare, struct err *err)
 {
-	struct tree_want wants[2] = {
-		{.remote = prepare->spec.target}, {.remote = arena_printf(prepare->arena, "refs/proposals/%s/head", prepare->spec.proposal)}};
+	struct check_source source;
+	struct tree_want wants[2] = {{.remote = prepare->spec.target}};
 
 	steps_begin(&prepare->steps, "fetch");
+	if (check_source(prepare->program, &prepare->spec, &source, err) < 0)
+		return -1;
+	wants[1].remote = source.ref;
 	if (output_say(prepare->output, err, "fetching %s and %s", wants[0].remote, wants[1].remote) < 0)
 		return -1;
-	if (open_tree(prepare, err) < 0 || tree_fetch(prepare->tree, wants, 2, err) < 0)
+	if (open_tree(prepare, err) < 0 || tree_fetch(prepare->tree, wants, source.url ? 1 : 2, err) < 0 ||
+		(source.url && tree_fetch_from(prepare->tree, source.url, &wants[1], err) < 0))
 		return -1;
 	return check_heads(prepare, &wants[0], &wants[1], err);
 }

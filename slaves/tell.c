@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "forge/launchpad.h"
 #include "forge/proposal.h"
 #include "slaves/landing_tree.h"
+#include "slaves/readback.h"
 
 static int check(const struct program *program, const struct tell *tell, struct err *err)
 {
@@ -20,6 +22,8 @@ static int check(const struct program *program, const struct tell *tell, struct 
 		return err_set(err, ERR_INPUT, "kind: must be a word of lower-case letters");
 	if (!forge_commit_valid(tell->approved) || (tell->merge && !forge_commit_valid(tell->merge)))
 		return err_set(err, ERR_INPUT, "approved, merge: must be the full id of a commit");
+	if (tell->place && *tell->place && !launchpad_number_of(tell->place))
+		return err_set(err, ERR_INPUT, "place: not that of a proposal");
 	if (strlen(tell->text) > TELL_TEXT_MAXIMUM)
 		return err_set(err, ERR_INPUT, "text: more than %d bytes", TELL_TEXT_MAXIMUM);
 	return 0;
@@ -58,6 +62,27 @@ static int is_there(const struct program *program, struct tree *tree, const char
 	return text ? strstr(text, ref) != NULL : -1;
 }
 
+/* By the verb of `byoci` that speaks to that forge. */
+static int run_teller(
+	const struct program *program, const struct tell *tell, const char *teller, const char *marker, struct err *err)
+{
+	json_t *json = json_pack("{s:s, s:s, s:s?, s:s, s:s}", "kind", tell->kind, "approved", tell->approved, "merge", tell->merge, "text",
+		tell->text, "marker", marker);
+	char *input = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	size_t length = 0;
+	int done = -1;
+
+	json_decref(json);
+	if (!input)
+		return err_set(err, ERR_INPUT, "text: not UTF-8");
+	const struct readback_verb verb = {
+		.verb = teller, .project = tell->project, .what = tell->place && *tell->place ? tell->place : tell->proposal, .input = input};
+	if (readback_run(program, &verb, &length, err))
+		done = 0;
+	free(input);
+	return done;
+}
+
 int tell_forge(const struct program *program, const struct tell *tell, char marker[static MARKER_SIZE], struct err *err)
 {
 	struct tree *tree = NULL;
@@ -67,6 +92,11 @@ int tell_forge(const struct program *program, const struct tell *tell, char mark
 		return -1;
 	marker_make(&(struct marker_parts){.proposal = tell->proposal, .approved = tell->approved, .merge = tell->merge,
 		.kind = tell->kind}, marker);
+	const struct dialect *dialect = readback_dialect(program, tell->project, err);
+	if (!dialect)
+		return -1;
+	if (dialect->teller)
+		return run_teller(program, tell, dialect->teller, marker, err);
 	const char *url = program_section_option(program, "project", tell->project, "repository", err);
 	const char *identity = url ? forge_identity(program->arena, url) : NULL;
 	if (!identity)

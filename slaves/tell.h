@@ -13,10 +13,11 @@ struct tell {
 	const char *approved; /* commit */
 	const char *merge;    /* commit, or NULL */
 	const char *text;     /* UTF-8, for people */
+	const char *place;    /* forge_proposal.place; NULL: its name says it, or it is not known */
 };
 
 /*
- * Pushes refs/proposals/NAME/reports/MARKER, a blob with JSON; that it is there already is success. `marker` is set when the
+ * On a forge with a teller (forge/dialect.h) that is run; else pushes refs/proposals/NAME/reports/MARKER, a blob with JSON; that it is there already is success. `marker` is set when the
  * request is in order. ERR_INPUT, ERR_REFUSED, ERR_NETWORK, ERR_SYSTEM.
  */
 int tell_forge(const struct program *program, const struct tell *tell, char marker[static MARKER_SIZE], struct err *err);

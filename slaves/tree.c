@@ -26,6 +26,7 @@ struct tree {
 	char *repository, *url;
 	struct git *git;
 	int lock;
+	bool elsewhere; /* what is fetched is not of the clone's own url */
 };
 
 /*
@@ -135,11 +136,11 @@ const struct git *tree_git(const struct tree *tree)
 }
 
 /* The ref that keeps what was fetched: flat, so that names of the other side can't stand in each other's way; one for all proposals. */
-static char *kept_ref(struct arena *arena, const char *remote)
+static char *kept_ref(const struct tree *tree, struct arena *arena, const char *remote)
 {
 	char digest[CRYPTO_SHA256_HEX];
 
-	if (strncmp(remote, "refs/heads/", 11) != 0)
+	if (tree->elsewhere || strncmp(remote, "refs/heads/", 11) != 0)
 		return arena_strdup(arena, "refs/byoci/source");
 	crypto_sha256(remote, strlen(remote), digest);
 	return arena_printf(arena, "refs/byoci/target-%.16s", digest);
@@ -199,7 +200,7 @@ static int read_kept(struct tree *tree, struct arena *arena, struct tree_want *w
 	for (size_t i = 0; i < present->count; i++) {
 		if (!present->is[i])
 			continue;
-		const char *ref = kept_ref(arena, wants[i].remote);
+		const char *ref = kept_ref(tree, arena, wants[i].remote);
 		arguments[next++] = arena_printf(arena, "%s^{commit}", ref);
 		arguments[next++] = arena_printf(arena, "%s^{tree}", ref);
 	}
@@ -221,13 +222,14 @@ static int read_kept(struct tree *tree, struct arena *arena, struct tree_want *w
 }
 
 /* The refs that are wanted, after the words of the command. */
-static void push_refs(struct arena *arena, const char **arguments, const struct tree_want *wants, const struct present *present)
+static void push_refs(const struct tree *tree, struct arena *arena, const char **arguments, const struct tree_want *wants,
+	const struct present *present)
 {
 	size_t next = TREE_FETCH_WORDS;
 
 	for (size_t i = 0; i < present->count; i++)
 		if (present->is[i])
-			arguments[next++] = arena_printf(arena, "+%s:%s", wants[i].remote, kept_ref(arena, wants[i].remote));
+			arguments[next++] = arena_printf(arena, "+%s:%s", wants[i].remote, kept_ref(tree, arena, wants[i].remote));
 	arguments[next] = NULL;
 }
 
@@ -243,7 +245,7 @@ static int fetch(struct tree *tree, struct arena *arena, struct tree_want *wants
 		wants[i] = (struct tree_want){.remote = wants[i].remote};
 		present.is[i] = true;
 	}
-	push_refs(arena, arguments, wants, &present);
+	push_refs(tree, arena, arguments, wants, &present);
 	if (run_fetch(tree, arguments, &absent, err) < 0)
 		return -1;
 	if (absent) {
@@ -251,7 +253,7 @@ static int fetch(struct tree *tree, struct arena *arena, struct tree_want *wants
 			return -1;
 		for (size_t i = 0; i < count; i++)
 			any |= present.is[i] = wants[i].commit[0] != 0;
-		push_refs(arena, arguments, wants, &present);
+		push_refs(tree, arena, arguments, wants, &present);
 		if (any && run_fetch(tree, arguments, &absent, err) < 0)
 			return -1;
 		if (any && absent)
@@ -288,6 +290,23 @@ int tree_fetch(struct tree *tree, struct tree_want *wants, size_t count, struct 
 		done = make_anew(tree, err) < 0 ? -1 : fetch(tree, arena, wants, count, err);
 	}
 	arena_free(arena);
+	return done;
+}
+
+int tree_fetch_from(struct tree *tree, const char *url, struct tree_want *want, struct err *err)
+{
+	char *own = tree->url;
+	int done;
+
+	if (!(tree->url = strdup(url)))
+		abort();
+	tree->elsewhere = true;
+	struct arena *arena = arena_new();
+	done = fetch(tree, arena, want, 1, err);
+	arena_free(arena);
+	tree->elsewhere = false;
+	free(tree->url);
+	tree->url = own;
 	return done;
 }
 

@@ -51,6 +51,9 @@ struct tree_want {
  */
 int tree_fetch(struct tree *tree, struct tree_want *wants, size_t count, struct err *err);
 
+/* The same from another repository, `url`: one ref that takes the place of what was fetched so before. */
+int tree_fetch_from(struct tree *tree, const char *url, struct tree_want *want, struct err *err);
+
 /* Whether `ancestor` is `descendant` or an ancestor of it. A commit that is not here is ERR_NOT_FOUND. */
 int tree_descends(struct tree *tree, const char *ancestor, const char *descendant, bool *descends, struct err *err);
 

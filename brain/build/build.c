@@ -118,6 +118,8 @@ static json_t *make_spec(struct brain *brain, struct arena *arena, const struct 
 				.message = plan.message,
 				.author = spec_author_join(arena, plan.author_name, plan.author_email),
 				.date = plan.date,
+				.from = proposal.source_repository,
+				.ref = proposal.source_ref,
 			},
 			.merge_count = 1,
 		},

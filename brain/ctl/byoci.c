@@ -95,6 +95,20 @@ static const struct verb verbs[] = {
 		.help = "As one line of JSON: what the forge's API would answer. The records in it are verified.",
 	},
 	{
+		.name = "launchpad-read", .run = launchpad_read_verb, .system_only = true, .hidden = true,
+		.arguments = "[--project P] NUMBER | PLACE | --list",
+		.summary = "Prints a merge proposal of Launchpad.",
+		.help =
+			"As one line of JSON: what its API answers, and what git says of the commits. PLACE is ~OWNER/PROJECT/+git/NAME/+merge/NUMBER,\n"
+			"below the source's repository.",
+	},
+	{
+		.name = "launchpad-tell", .run = launchpad_tell_verb, .system_only = true, .hidden = true,
+		.arguments = "[--project P] NUMBER | PLACE",
+		.summary = "Tells a merge proposal of Launchpad what became of it.",
+		.help = "A report in JSON on standard input becomes a comment and a status, each once.",
+	},
+	{
 		.name = "git-serve", .run = git_serve_verb, .system_only = true, .hidden = true,
 		.arguments = "WHO",
 		.summary = "Serves one ssh connection to a plain git repository.",

@@ -1,14 +1,17 @@
 #include "ctl/repo.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/child.h"
+#include "base/file.h"
 #include "conf/gitenv.h"
 
 #define LIMIT_MS (60 * 1000)
@@ -20,6 +23,7 @@ struct repo {
 	char *folder;    /* the repository; of the caller's own clone: where git starts */
 	bool own;        /* the caller's clone and environment */
 	bool temporary;
+	int lock;        /* of one that is kept; -1 */
 	struct strv environment;
 };
 
@@ -30,6 +34,7 @@ static struct repo *new_repo(const char *folder, bool own)
 	if (!repo || !(repo->folder = strdup(folder)))
 		err_fatal("out of memory");
 	repo->own = own;
+	repo->lock = -1;
 	return repo;
 }
 
@@ -89,6 +94,30 @@ struct repo *repo_temporary(const struct conf *conf, struct err *err)
 	return NULL;
 }
 
+struct repo *repo_kept(const struct conf *conf, const char *folder, struct err *err)
+{
+	struct repo *repo = NULL;
+	struct arena *arena = arena_new();
+	struct stat st;
+
+	if (file_make_folder(folder, 0700, err) < 0 || !(repo = hardened(conf, folder, err)))
+		goto err0;
+	repo->lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (repo->lock < 0 || flock(repo->lock, LOCK_EX) < 0) {
+		err_set_errno(err, errno, "the clone %s", folder);
+		goto err1;
+	}
+	const struct repo_call init = {.arguments = REPO_ARGUMENTS("init", "--quiet", "--bare", "--template=", folder)};
+	if (stat(arena_printf(arena, "%s/HEAD", folder), &st) == 0 || repo_text(repo, arena, &init, NULL, err))
+		goto err0;
+err1:
+	repo_close(repo);
+	repo = NULL;
+err0:
+	arena_free(arena);
+	return repo;
+}
+
 struct repo *repo_own(const char *folder, struct err *err)
 {
 	char *here = realpath(folder ? folder : ".", NULL);
@@ -120,6 +149,8 @@ void repo_close(struct repo *repo)
 		return;
 	if (repo->temporary)
 		nftw(repo->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	if (repo->lock >= 0)
+		close(repo->lock);
 	strv_release(&repo->environment);
 	free(repo->folder);
 	free(repo);
@@ -166,7 +197,8 @@ static int run(const struct repo *repo, const struct repo_call *call, struct chi
 {
 	struct child child = CHILD_INIT;
 	const struct child_input input = {
-		.bytes = call->input, .length = call->input_length, .maximum = call->maximum, .limit_ms = LIMIT_MS};
+		.bytes = call->input, .length = call->input_length, .maximum = call->maximum,
+		.limit_ms = call->limit_ms ? call->limit_ms : LIMIT_MS};
 	struct strv argv = STRV_INIT;
 	int done;
 

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/arena.h"
 #include "base/err.h"
@@ -18,6 +19,12 @@ struct repo *repo_open(const struct conf *conf, const char *folder, struct err *
 
 /* A bare one of its own in a temporary folder; repo_close() removes it. */
 struct repo *repo_temporary(const struct conf *conf, struct err *err);
+
+/*
+ * A bare one of ours that is kept: made when it is not there. For one process at a time: waits for who has it open, and lets go with
+ * repo_close().
+ */
+struct repo *repo_kept(const struct conf *conf, const char *folder, struct err *err);
 
 /* The caller's own clone, with the caller's own environment and configuration. `folder` NULL: where the process is. */
 struct repo *repo_own(const char *folder, struct err *err);
@@ -36,6 +43,7 @@ struct repo_call {
 	const void *input;            /* NULL: none */
 	size_t input_length;
 	size_t maximum;               /* bytes of output; 0: 1 MiB */
+	int64_t limit_ms;             /* 0: a minute */
 	bool heard;                   /* what the server says to the caller of a push that worked goes to standard error */
 };
 #define REPO_ARGUMENTS(...) ((const char *const[]){__VA_ARGS__, NULL})

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "forge/dialect_git.h"
+#include "forge/dialect_launchpad.h"
 
 const struct dialect dialect_table[] = {
 	{
@@ -11,6 +12,7 @@ const struct dialect dialect_table[] = {
 		.event_header = "X-Byoci-Event",
 		.delivery_header = "X-Byoci-Delivery",
 		.ping = "ping",
+		.reader = "git-read",
 		.event = dialect_git_event,
 		.proposal = dialect_git_proposal,
 	},
@@ -20,6 +22,11 @@ const struct dialect dialect_table[] = {
 		.event_header = "X-Launchpad-Event-Type",
 		.delivery_header = "X-Launchpad-Delivery",
 		.ping = "ping",
+		.reader = "launchpad-read",
+		.teller = "launchpad-tell",
+		.by_name = true,
+		.event = dialect_launchpad_event,
+		.proposal = dialect_launchpad_proposal,
 	},
 	{
 		.name = "github",

@@ -7,6 +7,8 @@
 #ifndef BYOCI_FORGE_DIALECT_H
 #define BYOCI_FORGE_DIALECT_H
 
+#include <stdbool.h>
+
 #include "forge/proposal.h"
 
 struct dialect_signature {
@@ -20,6 +22,7 @@ struct dialect_event {
 	const char *repository; /* NULL: none (a ping) */
 	const char *const *proposals; /* names to read back; NULL-ended */
 	const char *const *targets;   /* refs that moved; NULL-ended */
+	const char *const *places;    /* of each of the proposals, as forge_proposal.place; NULL: their names say it */
 };
 
 struct dialect {
@@ -27,6 +30,10 @@ struct dialect {
 	struct dialect_signature signature;
 	const char *event_header, *delivery_header;
 	const char *ping;  /* value of the event header that is a ping; NULL: none */
+	/* Verbs of `byoci` that speak to it. NULL: none. */
+	const char *reader; /* VERB --project P NAME|PLACE, or --list: prints what .proposal() parses */
+	const char *teller; /* VERB --project P NAME|PLACE: a report in JSON on standard input; NULL: it is pushed as a ref */
+	bool by_name;       /* an event's repository is the path of it alone, without a host: option launchpad.name */
 	/* Texts in the arena. ERR_INPUT: not understood (the delivery stays stored). NULL: not read yet. */
 	int (*event)(
 		struct arena *arena, const char *kind, const void *body, size_t length, struct dialect_event *event, struct err *err);

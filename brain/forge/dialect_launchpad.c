@@ -112,6 +112,7 @@ static int read_merge_proposal(struct arena *arena, const json_t *json, struct d
 	if (get_unique_name(about, "target_git_repository", arena, &event->repository, err) < 0)
 		return -1;
 	event->proposals = list_of_one(arena, launchpad_number_of(place));
+	event->places = list_of_one(arena, place);
 	return 0;
 }
 
@@ -208,6 +209,7 @@ static int read_place(struct arena *arena, const json_t *json, const json_t *ent
 	proposal->name = place ? launchpad_number_of(place) : NULL;
 	if (!proposal->name)
 		return err_set(err, ERR_INPUT, "self_link: must be the address of a merge proposal");
+	proposal->place = place;
 	if (get_text_or_null(entry, "target_git_repository_link", arena, &link, err) < 0)
 		return -1;
 	if (!link)
@@ -263,6 +265,24 @@ static int read_state(
 	return err_set(err, ERR_INPUT, "queue_status: is none that is known");
 }
 
+/* Where the source is. A proposal of something else than git was refused before. */
+static int read_source(struct arena *arena, const json_t *entry, struct forge_proposal *proposal, struct err *err)
+{
+	const char *link, *path;
+
+	if (get_text(entry, "source_git_repository_link", arena, &link, err) < 0 ||
+		get_text(entry, "source_git_path", arena, &proposal->source_ref, err) < 0)
+		return -1;
+	path = launchpad_below_root(link);
+	if (!path)
+		return err_set(err, ERR_INPUT, "source_git_repository_link: must be the address of a repository");
+	if (!launchpad_ref_valid(proposal->source_ref, REFS))
+		return err_set(err, ERR_INPUT, "source_git_path: must be a ref");
+	proposal->source_repository =
+		arena_printf(arena, "%.*s/%s", (int)strcspn(proposal->repository, "/"), proposal->repository, path);
+	return 0;
+}
+
 static bool blank(const char *text)
 {
 	return !text || text[strspn(text, " \t\r\n")] == '\0';
@@ -270,15 +290,12 @@ static bool blank(const char *text)
 
 static int read_words(struct arena *arena, const json_t *entry, struct forge_proposal *proposal, struct err *err)
 {
-	const char *description, *source;
+	const char *description, *source = proposal->source_ref;
 
 	if (get_person(entry, "registrant_link", arena, &proposal->proposer, err) < 0 ||
 		get_text_or_null(entry, "commit_message", arena, &proposal->message, err) < 0 ||
-		get_text_or_null(entry, "description", arena, &description, err) < 0 ||
-		get_text(entry, "source_git_path", arena, &source, err) < 0)
+		get_text_or_null(entry, "description", arena, &description, err) < 0)
 		return -1;
-	if (!launchpad_ref_valid(source, REFS))
-		return err_set(err, ERR_INPUT, "source_git_path: must be a ref");
 	if (blank(proposal->message))
 		proposal->message = description;
 	if (blank(proposal->message))
@@ -465,7 +482,7 @@ int dialect_launchpad_proposal(
 	if (read_place(arena, json, entry, &found, err) < 0 || read_commits(arena, json, &found, err) < 0 ||
 		read_state(arena, json, &record, &found, err) < 0)
 		goto err0;
-	if (read_words(arena, entry, &found, err) < 0 || read_diffs(arena, json, &record, err) < 0 ||
+	if (read_source(arena, entry, &found, err) < 0 || read_words(arena, entry, &found, err) < 0 || read_diffs(arena, json, &record, err) < 0 ||
 		read_approvals(arena, json, &record, &found, err) < 0)
 		goto err0;
 	*proposal = found;

@@ -52,6 +52,11 @@ const char *launchpad_number_of(const char *place)
 	return at + strlen(MERGE);
 }
 
+char *launchpad_place(struct arena *arena, const char *source, const char *number)
+{
+	return arena_printf(arena, "%s" MERGE "%s", source, number);
+}
+
 const char *launchpad_below_root(const char *link)
 {
 	const char *at = strstr(link, "://");

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
+
 /* "~o/p/+git/r": parts of letters, digits and ".+-_~", none empty, "." or "..". */
 bool launchpad_name_valid(const char *name);
 
@@ -16,6 +18,9 @@ bool launchpad_ref_valid(const char *ref, const char *prefix);
 
 /* "~o/p/+git/r/+merge/12" → "12", a part of `place`; NULL: not the place of a proposal. */
 const char *launchpad_number_of(const char *place);
+
+/* Where the proposal NUMBER of a source repository is: "~o/p/+git/r/+merge/12", in the arena. */
+char *launchpad_place(struct arena *arena, const char *source, const char *number);
 
 /* An address of the API, "https://HOST/VERSION/REST" → REST, a part of `link`; NULL: not one. */
 const char *launchpad_below_root(const char *link);

@@ -110,3 +110,28 @@ char *forge_identity(struct arena *arena, const char *address)
 	lower(identity, host_length);
 	return identity;
 }
+
+char *forge_beside(struct arena *arena, const char *address, const char *path)
+{
+	const char *host = after_scheme(address), *end;
+
+	if (!forge_identity(arena, address) || !plain(path) || path[0] == '/' || path_length(path) != strlen(path))
+		return NULL;
+	host = after_user(host ? host : address);
+	end = host + strcspn(host, after_scheme(address) ? "/" : ":");
+	return arena_printf(arena, "%.*s%s", (int)(end + 1 - address), address, path);
+}
+
+const char *forge_path(const char *identity)
+{
+	const char *slash = strchr(identity, '/');
+
+	return slash ? slash + 1 : "";
+}
+
+bool forge_same_host(const char *identity, const char *other)
+{
+	size_t length = strcspn(identity, "/");
+
+	return length == strcspn(other, "/") && strncmp(identity, other, length) == 0;
+}

@@ -36,6 +36,9 @@ struct forge_proposal {
 	const char *author_email;
 	const char *proposer;    /* principal, or NULL when the record is not valid */
 	const char *message;     /* commit message the proposer gave; never empty */
+	const char *place;       /* where its forge has it, when the name does not say that: "~o/p/+git/r/+merge/12"; NULL */
+	const char *source_repository; /* identity of where the head is; NULL: in `repository`, at refs/proposals/NAME/head */
+	const char *source_ref;  /* there; NULL with source_repository */
 	enum forge_state state;
 	struct forge_approval *approvals;
 	size_t approval_count;
@@ -44,6 +47,14 @@ struct forge_proposal {
 /* "ssh://user@host:22/path/sample.git/", "user@host:path/sample" → "host:22/path/sample", "host/path/sample": what records are
  * signed over. NULL: not an address. */
 char *forge_identity(struct arena *arena, const char *address);
+
+/* The address of another repository at the same host, by the same way: "ssh://user@host:22/path/sample.git" and "~ann/x" →
+ * "ssh://user@host:22/~ann/x". NULL: not an address, or no path. */
+char *forge_beside(struct arena *arena, const char *address, const char *path);
+
+/* "host:22/path" → "path", a part of it; and whether two identities are at the same host. */
+const char *forge_path(const char *identity);
+bool forge_same_host(const char *identity, const char *other);
 
 /* refs/heads/… and names of proposals that are safe in refs, paths and pages: [a-z0-9][a-z0-9._-]{0,62}, no "..", not ending in
  * ".lock" or ".". */

@@ -44,20 +44,29 @@ static bool has_control(const char *text, const char *allowed)
 	return false;
 }
 
-/* As git-check-ref-format(1) has it, below refs/heads/. */
-static bool is_target(const char *text)
+/* As git-check-ref-format(1) has it, below `prefix`. */
+static bool is_ref_below(const char *text, const char *prefix)
 {
-	static const char heads[] = "refs/heads/";
-	const char *name = text + strlen(heads);
+	const char *name = text + strlen(prefix);
 	size_t length = strlen(text);
 
-	if (strncmp(text, heads, strlen(heads)) != 0 || *name == '\0' || length > TEXT_MAXIMUM)
+	if (strncmp(text, prefix, strlen(prefix)) != 0 || *name == '\0' || length > TEXT_MAXIMUM)
 		return false;
 	if (has_control(text, "") || strpbrk(text, " ~^:?*[\\") || strstr(text, "..") || strstr(text, "@{") || strstr(text, "//"))
 		return false;
 	if (strstr(text, "/.") || strstr(text, ".lock/") || text[length - 1] == '/' || text[length - 1] == '.' || *name == '-')
 		return false;
 	return length < 5 || strcmp(text + length - 5, ".lock") != 0;
+}
+
+static bool is_target(const char *text)
+{
+	return is_ref_below(text, "refs/heads/");
+}
+
+static bool is_ref(const char *text)
+{
+	return is_ref_below(text, "refs/");
 }
 
 static bool is_identity(const char *text)
@@ -198,7 +207,7 @@ static const json_t *only_one(const json_t *json, const char *key, struct err *e
 
 static int read_merge(struct arena *arena, const json_t *json, struct spec_merge *merge, struct err *err)
 {
-	static const char *const keys[] = {"source", "commit", "method", "message", "author", "date", NULL};
+	static const char *const keys[] = {"source", "commit", "method", "message", "author", "date", "from", "ref", NULL};
 	const struct field fields[] = {
 		{"source", &merge->source, forge_commit_valid, "a commit id"},
 		{"method", &merge->method, is_merge, "\"merge\""},
@@ -206,11 +215,19 @@ static int read_merge(struct arena *arena, const json_t *json, struct spec_merge
 		{"author", &merge->author, is_author, "\"Name <mail>\""},
 		{.key = NULL},
 	};
+	const struct field elsewhere[] = {
+		{"from", &merge->from, is_identity, "HOST/PATH"},
+		{"ref", &merge->ref, is_ref, "the full name of a ref"},
+		{.key = NULL},
+	};
 	const struct field expected[] = {{"commit", &merge->commit, forge_commit_valid, "null or a commit id"}, {.key = NULL}};
 
 	if (only(json, keys, err) < 0 || read_texts(arena, json, fields, err) < 0)
 		return -1;
 	if (!json_is_null(json_object_get(json, "commit")) && read_texts(arena, json, expected, err) < 0)
+		return -1;
+	merge->from = merge->ref = NULL;
+	if ((json_object_get(json, "from") || json_object_get(json, "ref")) && read_texts(arena, json, elsewhere, err) < 0)
 		return -1;
 	return read_number(json, "date", 0, DATE_MAXIMUM, &merge->date, err);
 }
@@ -312,8 +329,9 @@ int spec_parse(struct arena *arena, const json_t *json, struct spec *spec, struc
 
 static json_t *merge_json(const struct spec_merge *merge)
 {
-	return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:I}", "source", merge->source, "commit", merge->commit, "method", merge->method,
-		"message", merge->message, "author", merge->author, "date", (json_int_t)merge->date);
+	return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:I, s:s*, s:s*}", "source", merge->source, "commit", merge->commit, "method",
+		merge->method, "message", merge->message, "author", merge->author, "date", (json_int_t)merge->date, "from", merge->from,
+		"ref", merge->ref);
 }
 
 static json_t *tree_json(const struct spec_tree *tree)

@@ -23,6 +23,8 @@ struct spec_merge {
 	const char *message; /* never empty, UTF-8 */
 	const char *author;  /* "Name <mail>": author and committer */
 	int64_t date;        /* seconds since 1970, of author and committer, +0000 */
+	const char *from;    /* identity of the repository that the source is in; NULL: the tree's own, refs/proposals/PROPOSAL/head */
+	const char *ref;     /* there; NULL with `from` */
 };
 
 struct spec_tree {

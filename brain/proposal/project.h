@@ -10,8 +10,8 @@
 #include "forge/approve.h"
 #include "forge/dialect.h"
 
-/* The project of that repository identity and account; NULL: none is configured. In the arena. */
-const char *project_find(const struct conf *conf, struct arena *arena, const char *account, const char *identity);
+/* The project of that repository and account; NULL: none is configured. In the arena. `by_name`: as dialect.h says. */
+const char *project_find(const struct conf *conf, struct arena *arena, const char *account, const char *repository, bool by_name);
 bool project_exists(const struct conf *conf, struct arena *arena, const char *project);
 
 /* The row of its account's dialect; NULL and err when the project is not configured any more. */

@@ -57,6 +57,23 @@ static int64_t find_id(struct brain *brain, const char *project, const char *nam
 	return id;
 }
 
+static const char *place_of(struct arena *arena, const struct proposal_row *row)
+{
+	struct forge_proposal proposal;
+	struct err ignored;
+
+	return proposal_parse(arena, row, &proposal, &ignored) == 0 && proposal.place ? proposal.place : "";
+}
+
+const char *proposal_place(struct brain *brain, struct arena *arena, const char *project, const char *name, struct err *err)
+{
+	struct proposal_row row;
+	int64_t id = find_id(brain, project, name, err);
+	int found = id > 0 ? proposal_get(brain, arena, id, &row, err) : (int)id;
+
+	return found < 0 ? NULL : found == 0 ? "" : place_of(arena, &row);
+}
+
 struct delivery {
 	int64_t id, heard;
 	const char *dialect, *account, *kind;
@@ -68,7 +85,9 @@ struct delivery {
 static enum step follow_event(
 	struct brain *brain, struct arena *arena, const struct delivery *delivery, const struct dialect_event *event, struct err *err)
 {
-	const char *project = project_find(brain->conf, arena, delivery->account, event->repository);
+	const struct dialect *dialect = dialect_find(delivery->dialect);
+	const char *project = project_find(brain->conf, arena, delivery->account, event->repository, dialect && dialect->by_name);
+	const char *const *place = event->places;
 	struct brain_reason about = {.stage = STAGE_NAME, .delivery = delivery->id};
 	unsigned count = 0;
 
@@ -81,7 +100,8 @@ static enum step follow_event(
 				STORE_INTEGER(delivery->heard)) < 0)
 			return STEP_FAILED;
 	for (const char *const *name = event->proposals; name && *name; name++, count++) {
-		struct read_wish wish = {.project = project, .name = *name, .version = "", .delivery = delivery->id};
+		struct read_wish wish = {
+			.project = project, .name = *name, .place = place ? *place++ : NULL, .version = "", .delivery = delivery->id};
 
 		about.proposal = find_id(brain, project, *name, err);
 		if (about.proposal < 0 || read_ask(brain, arena, &wish, err) < 0 ||
@@ -130,8 +150,8 @@ static enum step step_read(struct brain *brain, struct arena *arena, int64_t ref
 
 	if (found <= 0)
 		return brain_step(found);
-	return brain_step(
-		read_ask(brain, arena, &(struct read_wish){.project = row.project, .name = row.name, .version = row.version}, err));
+	return brain_step(read_ask(brain, arena, &(struct read_wish){
+		.project = row.project, .name = row.name, .place = place_of(arena, &row), .version = row.version}, err));
 }
 
 /* The version that came with the reply, or the one that the list gave before it was read: never too new. */

@@ -21,6 +21,9 @@ struct proposal_row {
 /* 1, 0: no such row, -1. */
 int proposal_get(struct brain *brain, struct arena *arena, int64_t id, struct proposal_row *row, struct err *err);
 
+/* forge_proposal.place of a proposal that was read before, in the arena; "": none is known. NULL: the store failed. */
+const char *proposal_place(struct brain *brain, struct arena *arena, const char *project, const char *name, struct err *err);
+
 /* What its forge said, parsed again. ERR_INPUT when this byoci can't. */
 int proposal_parse(struct arena *arena, const struct proposal_row *row, struct forge_proposal *proposal, struct err *err);
 

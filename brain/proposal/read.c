@@ -9,10 +9,11 @@
 #include "base/jsonget.h"
 #include "base/strv.h"
 #include "calls/runner.h"
+#include "proposal/project.h"
 
 enum {
 	OUT_MAXIMUM = 16 * 1024 * 1024,
-	LIMIT_MS = 120000,
+	LIMIT_MS = 20 * 60 * 1000, /* the first time, all of a repository is fetched */
 	TROUBLES = 8, /* attempts before trouble that is not the network's is told to the asker */
 	WHY_SIZE = 512
 };
@@ -57,8 +58,8 @@ static int ask(struct brain *brain, struct arena *arena, const char *kind, const
 
 int read_ask(struct brain *brain, struct arena *arena, const struct read_wish *wish, struct err *err)
 {
-	json_t *json = json_pack("{s:s, s:s, s:s, s:I}", "project", wish->project, "name", wish->name, "version", wish->version,
-		"delivery", (json_int_t)wish->delivery);
+	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:I}", "project", wish->project, "name", wish->name, "place",
+		wish->place ? wish->place : "", "version", wish->version, "delivery", (json_int_t)wish->delivery);
 
 	return ask(brain, arena, READ_PROPOSAL, read_lane(arena, wish->project, wish->name), dump(arena, json), err);
 }
@@ -81,6 +82,7 @@ int read_request(struct arena *arena, const char *request, struct read_wish *wis
 		goto err1;
 	wish->project = arena_strdup(arena, project);
 	wish->name = arena_strdup(arena, name);
+	wish->place = arena_strdup(arena, jsonget_string_or(json, "place", ""));
 	wish->version = arena_strdup(arena, jsonget_string_or(json, "version", ""));
 	wish->delivery = jsonget_integer_or(json, "delivery", 0);
 	done = 0;
@@ -114,7 +116,7 @@ static void on_read(void *cookie, int status, const char *out, size_t length, co
 	if (status == -1)
 		why = "it took too long, or printed too much";
 	else if (!*why)
-		why = arena_printf(arena, "byoci git-read ended with status %d", status);
+		why = arena_printf(arena, "the reader of the forge ended with status %d", status);
 	outcome_from_exit(status, &outcome);
 	if (outcome == OUTCOME_SUCCESS)
 		calls_answer(act, outcome, out);
@@ -125,13 +127,21 @@ static void on_read(void *cookie, int status, const char *out, size_t length, co
 	arena_free(arena);
 }
 
-static void command(const struct brain *brain, const struct read_wish *wish, struct arena *arena, struct strv *argv)
+static int command(const struct brain *brain, const struct read_wish *wish, struct arena *arena, struct strv *argv, struct err *err)
 {
+	const struct dialect *dialect = project_dialect(brain->conf, arena, wish->project, err);
+	const char *what = *wish->place ? wish->place : *wish->name ? wish->name : "--list";
+
+	if (!dialect)
+		return -1;
+	if (!dialect->reader)
+		return err_set(err, ERR_CONFIG, "this byoci does not read proposals of %s", dialect->name);
 	strv_push(argv, arena_printf(arena, "%s/byoci", brain->programs));
 	strv_pushl(argv, "-n", brain->namespace, NULL);
 	for (const char *const *override = brain->overrides; override && *override; override++)
 		strv_pushl(argv, "-O", *override, NULL);
-	strv_pushl(argv, "git-read", "--project", wish->project, *wish->name ? wish->name : "--list", NULL);
+	strv_pushl(argv, dialect->reader, "--project", wish->project, what, NULL);
+	return 0;
 }
 
 void read_begin(struct calls_act *act, const void *about)
@@ -143,11 +153,10 @@ void read_begin(struct calls_act *act, const void *about)
 
 	(void)about;
 	CRASH_POINT("read.intended");
-	if (read_request(arena, act->request, &wish, &err) < 0) {
+	if (read_request(arena, act->request, &wish, &err) < 0 || command(act->brain, &wish, arena, &argv, &err) < 0) {
 		calls_answer(act, OUTCOME_USAGE, err.text);
 		goto err1;
 	}
-	command(act->brain, &wish, arena, &argv);
 	strv_pushl(&environment, "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/", "LC_ALL=C.UTF-8", NULL);
 	if (*act->brain->root)
 		strv_pushf(&environment, "BYOCI_ROOT=%s", act->brain->root);

@@ -1,17 +1,18 @@
 /*
- * How proposals are read back: the child `byoci git-read` (doc/INTERFACES.md), one for each call. Requests and keys are made
- * here, so that nobody else knows their form.
+ * How proposals are read back: the child `byoci READER` of the project's dialect (git-read, launchpad-read: doc/INTERFACES.md), one
+ * for each call. Requests and keys are made here, so that nobody else knows their form.
  */
 #ifndef BYOCI_PROPOSAL_READ_H
 #define BYOCI_PROPOSAL_READ_H
 
 #include "calls/calls.h"
 
-#define READ_PROPOSAL "git-read"
-#define READ_LIST "git-list"
+#define READ_PROPOSAL "forge-read"
+#define READ_LIST "forge-list"
 
 struct read_wish {
 	const char *project, *name;
+	const char *place;   /* forge_proposal.place; NULL or "": its name says it, or it is not known */
 	const char *version; /* of the forge, as the reconciler saw it; "" unknown */
 	int64_t delivery;    /* that made us ask; 0: none */
 };

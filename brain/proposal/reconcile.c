@@ -8,9 +8,10 @@
 #include "base/log.h"
 #include "forge/proposal.h"
 #include "proposal/project.h"
+#include "proposal/proposal.h"
 #include "proposal/read.h"
 
-enum { NODES = 2000000, NAMES_MAXIMUM = 100000, AT_ONCE = 1000 /* readings asked for by one list; the next one asks for more */ };
+enum { POLL_MS = 300000, NODES = 2000000, NAMES_MAXIMUM = 100000, AT_ONCE = 1000 /* readings asked for by one list; the next one asks for more */ };
 
 struct reconcile {
 	struct brain *brain;
@@ -40,8 +41,12 @@ static void on_time(void *cookie)
 	struct reconcile *reconcile = cookie;
 	struct arena *arena = arena_new();
 	struct err err = {.kind = ERR_NONE};
+	int64_t every_ms = POLL_MS;
 
-	reconcile->timer = loop_after(reconcile->brain->loop, RECONCILE_EVERY_MS, on_time, reconcile);
+	if (conf_integer(reconcile->brain->conf, NULL, "poll", &every_ms, &err) < 0)
+		log_error(LOG_WHAT("option poll"), LOG_ERR(&err));
+	err_clear(&err);
+	reconcile->timer = loop_after(reconcile->brain->loop, every_ms, on_time, reconcile);
 	if (ask_all(reconcile->brain, arena, &err) < 0)
 		log_error(LOG_WHAT("reconciler"), LOG_ERR(&err));
 	arena_free(arena);
@@ -86,7 +91,7 @@ static int look_at_proposals(struct brain *brain, struct arena *arena, const cha
 
 	json_array_foreach(list, i, row) {
 		struct read_wish wish = {.project = project, .name = jsonget_string_or(row, "name", ""),
-			.version = jsonget_string_or(row, "version", "")};
+			.place = jsonget_string_or(row, "place", ""), .version = jsonget_string_or(row, "version", "")};
 		int same;
 
 		if (!forge_name_valid(wish.name))
@@ -124,7 +129,8 @@ static int look_for_gone(struct brain *brain, struct arena *arena, const char *p
 
 		if (json_object_get(set, open[i]))
 			continue;
-		if (read_ask(brain, arena, &wish, err) < 0)
+		wish.place = proposal_place(brain, arena, project, open[i], err);
+		if (!wish.place || read_ask(brain, arena, &wish, err) < 0)
 			goto err1;
 		asked++;
 	}

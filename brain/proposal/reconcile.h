@@ -1,13 +1,11 @@
 /*
- * What hooks did not tell: at the start, and once in a while, every project's proposals and targets are listed, and each
+ * What hooks did not tell: at the start, and each time that option `poll` says, every project's proposals and targets are listed, and each
  * proposal whose version is not the stored one is read back.
  */
 #ifndef BYOCI_PROPOSAL_RECONCILE_H
 #define BYOCI_PROPOSAL_RECONCILE_H
 
 #include "calls/calls.h"
-
-#define RECONCILE_EVERY_MS 60000
 
 struct reconcile;
 

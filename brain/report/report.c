@@ -58,8 +58,12 @@ static int load(struct brain *brain, struct arena *arena, struct report_row *rep
 static char *make_request(
 	struct arena *arena, const struct report_row *report, const struct item *item, const struct proposal_row *row)
 {
-	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:s}", "op", "report", "project", row->project, "proposal",
-		row->name, "kind", report->kind, "approved", item->source, "merge", report->merged, "text", report->body);
+	struct forge_proposal proposal = {.place = NULL};
+	struct err ignored;
+	bool placed = proposal_parse(arena, row, &proposal, &ignored) == 0 && proposal.place;
+	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:s, s:s*}", "op", "report", "project", row->project, "proposal",
+		row->name, "kind", report->kind, "approved", item->source, "merge", report->merged, "text", report->body, "place",
+		placed ? proposal.place : NULL);
 	char *dumped = json ? json_dumps(json, JSON_COMPACT) : NULL, *text = arena_strdup(arena, dumped);
 
 	free(dumped);

@@ -57,7 +57,7 @@
 	S(CALL_GET, "SELECT kind, lane, key, request, state, attempts, due, made, started, ended, outcome, answer FROM calls" \
 		" WHERE id = ?1") \
 	S(CALLS_DOING, "SELECT id FROM calls INDEXED BY calls_doing WHERE state = 'doing' ORDER BY id") \
-	S(CALL_READING, "SELECT answer FROM calls WHERE kind = 'git-read' AND state = 'intent' AND" \
+	S(CALL_READING, "SELECT answer FROM calls WHERE kind = 'forge-read' AND state = 'intent' AND" \
 		" substr(lane, -length(?1) - 1) = '/' || ?1 LIMIT 1") \
 	S(CALLS_DUE, "SELECT min(due) FROM calls WHERE state = 'intent' AND due > ?1") \
 	S(CALLS_TROUBLE, "SELECT kind, lane, attempts, due, answer FROM calls WHERE state = 'intent' AND attempts > 0 ORDER BY id LIMIT 100")

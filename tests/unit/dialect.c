@@ -60,7 +60,7 @@ static void test_table(void)
 	}
 	ok(!dialect_find("Git") && !dialect_find("") && !dialect_find("gerrit"), "no others");
 	ok(dialect_find("git")->event && dialect_find("git")->proposal, "git is read");
-	ok(!dialect_find("github")->event && !dialect_find("launchpad")->proposal, "the others are stored, not read yet");
+	ok(!dialect_find("github")->event && !dialect_find("gitea")->proposal, "the others are stored, not read yet");
 }
 
 static int event(struct arena *arena, const char *kind, const char *body, struct dialect_event *found, struct err *err)

@@ -93,6 +93,8 @@ class Rest:
                 return self.below_repository(path, repository, path[len(name) + 1:])
         if re.fullmatch(r'~[^/]+', path):
             return self.person_entry(self.world.person(path[1:]))
+        if re.fullmatch(r'~[^/]+/participants', path):
+            return self.person_entry(self.world.person(path[1:].split('/')[0])).collections.get('participants', [])
         if path == '+git':
             return self.git_set()
         raise self.nothing(path)
@@ -150,8 +152,11 @@ class Rest:
         return None if person is None else '~' + person.name
 
     def person_entry(self, person):
-        return Entry('person', '~' + person.name, {'name': person.name, 'display_name': person.display_name,
-                                                   'is_team': bool(person.members), 'is_valid': True})
+        entry = Entry('person', '~' + person.name, {'name': person.name, 'display_name': person.display_name,
+                                                    'is_team': bool(person.members), 'is_valid': True})
+        if person.members:
+            entry.collections['participants'] = [lambda name=name: self.person_entry(self.world.person(name)) for name in sorted(person.members)]
+        return entry
 
     def repository_entry(self, repository):
         entry = Entry('repository', repository.unique_name, {
