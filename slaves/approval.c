@@ -10,7 +10,9 @@ int approval_criteria(const struct program *program, const char *project, struct
 	int64_t needed = 0;
 	size_t count = 0;
 
-	if (!account || conf_list(program->conf, program->arena, arena_printf(program->arena, "account/%s", account), "own.names", &own, err) < 0)
+	if (!account)
+		return -1;
+	if (conf_list(program->conf, program->arena, arena_printf(program->arena, "account/%s", account), "own.names", &own, err) < 0)
 		return -1;
 	while (own && own[count])
 		count++;

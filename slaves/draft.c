@@ -36,7 +36,8 @@ json_t *draft_spec(const struct program *program, const char *project, const cha
 		return NULL;
 	}
 	const char *job = first_job(program, project, err);
-	if (!job || job_digest(program->conf, job, digest, err) < 0 || readback_proposal(program, &(struct readback){.project = project, .name = name}, &proposal, err) < 0)
+	if (!job || job_digest(program->conf, job, digest, err) < 0 ||
+		readback_proposal(program, &(struct readback){.project = project, .name = name}, &proposal, err) < 0)
 		return NULL;
 	if (proposal.state == FORGE_CLOSED) {
 		err_set(err, ERR_REFUSED, "the proposal %s is closed, or never was", name);

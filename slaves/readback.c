@@ -98,7 +98,8 @@ const char *const *readback_names(const struct program *program, const char *pro
 	json_t *list, *value;
 	size_t length = 0, count = 0, i;
 	const struct dialect *dialect = readback_dialect(program, project, err);
-	const char *text = dialect ? readback_run(program, &(struct readback_verb){dialect->reader, project, "--list", NULL}, &length, err) : NULL;
+	const struct readback_verb verb = {.verb = dialect ? dialect->reader : NULL, .project = project, .what = "--list"};
+	const char *text = dialect ? readback_run(program, &verb, &length, err) : NULL;
 	json_t *json = text ? jsonget_parse(text, length, READBACK_NODES, err) : NULL;
 
 	if (!json || jsonget_array(json, "proposals", &list, err) < 0)

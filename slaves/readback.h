@@ -1,4 +1,7 @@
-/* A proposal as its forge has it now, read by the program that speaks to that forge (`byoci git-read`, `byoci launchpad-read`), run as our own user. */
+/*
+ * A proposal as its forge has it now, read by the verb of `byoci` that speaks to that forge (git-read, launchpad-read), run as our own
+ * user.
+ */
 #ifndef BYOCI_SLAVES_READBACK_H
 #define BYOCI_SLAVES_READBACK_H
 

@@ -17,8 +17,8 @@ struct tell {
 };
 
 /*
- * On a forge with a teller (forge/dialect.h) that is run; else pushes refs/proposals/NAME/reports/MARKER, a blob with JSON; that it is there already is success. `marker` is set when the
- * request is in order. ERR_INPUT, ERR_REFUSED, ERR_NETWORK, ERR_SYSTEM.
+ * On a forge with a teller (forge/dialect.h) that is run; else pushes refs/proposals/NAME/reports/MARKER, a blob with JSON. That it is
+ * there already is success. `marker` is set when the request is in order. ERR_INPUT, ERR_REFUSED, ERR_NETWORK, ERR_SYSTEM.
  */
 int tell_forge(const struct program *program, const struct tell *tell, char marker[static MARKER_SIZE], struct err *err);
 

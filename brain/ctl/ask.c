@@ -212,13 +212,14 @@ static const char *name_in(const char *about)
 }
 
 /* What the verb is about: a proposal's name, a build's id, a delivery's number. */
-static json_t *make_args(const char *verb, const char *about, const char *project)
+static json_t *make_args(const char *verb, const char *words, const char *project)
 {
+	const char *about = words ? name_in(words) : NULL;
 	bool named = about && !(strcmp(verb, "show") == 0 && spec_build_valid(about));
 
 	if (!about)
 		return json_object();
-	if (strcmp(verb, "why") == 0 && strspn(about, "0123456789") == strlen(about) && !project)
+	if (strcmp(verb, "why") == 0 && about == words && strspn(about, "0123456789") == strlen(about) && !project)
 		return json_pack("{s:I}", "delivery", (json_int_t)strtoll(about, NULL, 10));
 	return json_pack("{s:s, s:s*}", named ? "proposal" : "build", about, "project", project);
 }
@@ -229,7 +230,7 @@ static int run(struct ask *ask, const char *about, const char *project, bool fol
 	int status = 0;
 
 	if (strcmp(ask->call->verb, "log") == 0)
-		return print_log(ask, about, follow);
+		return print_log(ask, name_in(about), follow);
 	reply = ask_brain(ask, make_args(ask->call->verb, about, project), &status);
 	if (!reply)
 		return status;
@@ -265,7 +266,7 @@ int ask_verb(const struct verb_call *call)
 	if (ask.fd < 0)
 		return verb_fail(call, &err);
 	ask.reader = lines_reader_new(ask.fd);
-	status = run(&ask, rest[0] ? name_in(rest[0]) : NULL, project, follow);
+	status = run(&ask, rest[0], project, follow);
 	lines_reader_free(ask.reader);
 	close(ask.fd);
 	return status;

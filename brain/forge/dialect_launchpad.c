@@ -482,7 +482,8 @@ int dialect_launchpad_proposal(
 	if (read_place(arena, json, entry, &found, err) < 0 || read_commits(arena, json, &found, err) < 0 ||
 		read_state(arena, json, &record, &found, err) < 0)
 		goto err0;
-	if (read_source(arena, entry, &found, err) < 0 || read_words(arena, entry, &found, err) < 0 || read_diffs(arena, json, &record, err) < 0 ||
+	if (read_source(arena, entry, &found, err) < 0 || read_words(arena, entry, &found, err) < 0 ||
+		read_diffs(arena, json, &record, err) < 0 ||
 		read_approvals(arena, json, &record, &found, err) < 0)
 		goto err0;
 	*proposal = found;

@@ -11,7 +11,12 @@
 #include "proposal/proposal.h"
 #include "proposal/read.h"
 
-enum { POLL_MS = 300000, NODES = 2000000, NAMES_MAXIMUM = 100000, AT_ONCE = 1000 /* readings asked for by one list; the next one asks for more */ };
+enum {
+	POLL_MS = 300000,
+	NODES = 2000000,
+	NAMES_MAXIMUM = 100000,
+	AT_ONCE = 1000 /* readings asked for by one list; the next one asks for more */
+};
 
 struct reconcile {
 	struct brain *brain;

@@ -1,0 +1,221 @@
+#!/usr/bin/perl
+# Merge proposals of Launchpad (its double) land: with a real brain, slave and land daemon, through hooks, by the poller without any, and
+# whatever Launchpad answers meanwhile.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use Launchpad;
+use Test::More;
+use Whole;
+
+chdir "$FindBin::Bin/../..";
+plan skip_all => 'daemons read files that root owns' if $<;
+my $out = $ENV{O} // 'build';
+for my $program (qw(bin/byoci bin/byoci-brain bin/byoci-slave tool/worker-fake)) {
+	-x "$out/$program" or plan skip_all => "$out/$program is not built: make all tools";
+}
+
+my $lp = Launchpad->new;
+my ($name, $fork) = ('~team/widget/+git/widget', '~ann/widget/+git/widget');
+$lp->people(qw(ann bob carol eve bot));
+$lp->control('person', name => 'team', members => [qw(bob carol bot)]);
+$lp->{folder}{$name} = $lp->control('repository', name => $name, owner => 'team')->{folder};
+$lp->control('repository', name => $fork, owner => 'ann');
+$lp->work;
+Brain::spew("$lp->{tmp}/work/run-tests", "#!/bin/sh\n! test -e fails\n", 0755);
+$lp->commit('main');
+$lp->git('push', '-q', $lp->url('bob', $name), 'main') // BAIL_OUT($lp->{said});
+$lp->control('scan', repository => $name);
+
+my $whole = Whole->new($lp, $name);
+$whole->start_all or diag($whole->logs), BAIL_OUT("the daemons do not start");
+my $hook = $lp->control('hook', repository => $name, url => "http://127.0.0.1:$whole->{hook}/hook/launchpad", secret => 'sekrit')->{id};
+
+sub main_now {
+	$lp->git('fetch', '-q', $lp->url('bob', $name), '+main:refs/remotes/main') // diag($lp->{said});
+	return $lp->git('rev-parse', 'refs/remotes/main');
+}
+
+sub push_to_fork {
+	my ($branch, $from) = @_;
+	my $commit = $lp->commit($branch, $from);
+	$lp->git('push', '-q', '-f', $lp->url('ann', $fork), $branch) // BAIL_OUT($lp->{said});
+	$lp->control('scan', repository => $fork);
+	return $commit;
+}
+
+sub has_diff_of {
+	my ($made, $commit) = @_;
+	return $lp->until(10, sub { my $state = state_there($made); @{$state->{diffs}} && $state->{diffs}[-1]{source} eq $commit });
+}
+
+# A proposal with its preview diff: the proposal, and its commit.
+sub proposed {
+	my ($branch, $file) = @_;
+	main_now();
+	$lp->git('checkout', '-q', '-B', $branch, 'refs/remotes/main');
+	Brain::spew("$lp->{tmp}/work/$file", "$branch\n") if defined $file;
+	my $commit = push_to_fork($branch);
+	my $made = $lp->control('propose', person => 'ann', source => [$fork, "refs/heads/$branch"], target => [$name, 'refs/heads/main'],
+		commit_message => "Do $branch");
+	has_diff_of($made, $commit) or diag('no preview diff');
+	return ($made, $commit);
+}
+
+sub approves {
+	my ($made, @revid) = @_;
+	my $reply = $lp->call('bob', $made->{path}, 'setStatus', status => 'Approved', @revid);
+	return $reply->{success} || diag($reply->{content});
+}
+
+sub state_there { return $lp->control('state', proposal => $_[0]{id}) }
+sub comments { return grep { $_->{author} eq 'bot' } @{state_there($_[0])->{comments}} }
+sub why { return $whole->decisions($_[0]{id}, '--project', 'widget') }
+
+sub said {
+	my ($made, $pattern, $what) = @_;
+	ok($whole->until(20, sub { why($made) =~ $pattern }), $what) or diag(why($made));
+}
+
+sub comes_to {
+	my ($made, $state, $what, $seconds) = @_;
+	ok($whole->until($seconds // 30, sub { $whole->item($made->{id})->{state} eq $state }), $what) or diag(why($made), $whole->logs);
+}
+
+# It is on main as the second parent of the newest merge, told once, and Merged there.
+sub landed_once {
+	my ($made, $commit, $what, $seconds) = @_;
+	comes_to($made, 'landed', "$what: it lands", $seconds);
+	main_now();
+	my $merges = $lp->git('log', '--format=%P', '--merges', 'refs/remotes/main');
+	is(scalar(() = $merges =~ / \Q$commit\E$/mg), 1, "$what: what was approved is merged, once");
+	said($made, qr/told the proposal: landed/, "$what: which is told");
+	is(scalar(comments($made)), 1, "$what: with one comment") or diag(explain([comments($made)]));
+	is(state_there($made)->{queue_status}, 'Merged', "$what: and it is Merged there");
+}
+
+# --- through hooks
+my ($one, $commit) = proposed('one');
+said($one, qr/not approved: .*Needs review|not approved: 0 of 1/, 'a proposal is heard of, and waits for its approval');
+approves($one);
+landed_once($one, $commit, 'approved');
+like((comments($one))[0]{content}, qr{landed on refs/heads/main as [0-9a-f]{40}.*http://127\.0\.0\.1:\d+/builds/[0-9a-f]{32}}s, 'the comment says where');
+is($lp->git('log', '-1', '--format=%s', 'refs/remotes/main'), 'Do one', 'with its commit message');
+is(scalar($whole->ask('show', $one->{id})->{builds}->@*), 1, 'by one build');
+
+# --- rejected
+my ($bad, $bad_commit) = proposed('bad', 'fails');
+my $before = main_now();
+approves($bad);
+comes_to($bad, 'rejected', 'one whose tests fail is rejected');
+said($bad, qr/told the proposal: rejected/, 'and told');
+is(state_there($bad)->{queue_status}, 'Needs review', 'it is back to Needs review');
+like((comments($bad))[0]{content}, qr{failure.*/builds/[0-9a-f]{32}}s, 'with the reason and the address of the build');
+is(main_now(), $before, 'and main stays');
+
+# --- a push after the approval
+$whole->end('slave');
+my ($moved, $moved_commit) = proposed('moved');
+approves($moved);
+$whole->until(20, sub { $whole->item($moved->{id})->{state} =~ /building|queued/ });
+my $pushed = push_to_fork('moved');
+has_diff_of($moved, $pushed);
+comes_to($moved, 'removed', 'a push after the approval takes it out');
+ok($whole->until(20, sub { comments($moved) }), 'and is refused with a comment');
+like((comments($moved))[0]{content}, qr/out of the queue.*approve again/s, 'that asks for a new approval');
+$whole->start_slave;
+approves($moved);
+comes_to($moved, 'landed', 'approved again, it lands');
+main_now();
+is($lp->git('rev-parse', 'refs/remotes/main^2'), $pushed, 'as it was approved the second time');
+
+# --- an approval that can't be decided: the preview diff comes late
+$lp->control('set', diff_delay => -1);
+main_now();
+$lp->git('checkout', '-q', '-B', 'late', 'refs/remotes/main');
+my $late_commit = push_to_fork('late');
+my $late = $lp->control('propose', person => 'ann', source => [$fork, 'refs/heads/late'], target => [$name, 'refs/heads/main'], commit_message => 'Do late');
+approves($late);
+said($late, qr/no preview diff says for which commit/, 'approved without a preview diff: not decidable');
+$lp->control('diff', proposal => $late->{id});
+said($late, qr/newest preview diff is later.*approve again/, 'nor when it comes later');
+is($whole->item($late->{id})->{state}, 'none', 'it is not queued');
+approves($late);
+landed_once($late, $late_commit, 'approved with the diff there');
+$lp->control('set', diff_delay => 0.05);
+
+# --- a hook that comes twice with the same id
+my ($twice, $twice_commit) = proposed('twice');
+approves($twice);
+landed_once($twice, $twice_commit, 'before its hook comes again');
+my @deliveries = @{$lp->control('deliveries', hook => $hook)->{deliveries}};
+my ($again) = grep { ($_->{payload}{new}{queue_status} // '') eq 'Approved' && $_->{payload}{merge_proposal} =~ /$twice->{id}\z/ } @deliveries;
+ok($again, 'the hook of its approval was sent') or diag(explain(\@deliveries));
+my $heard = $whole->ask('status')->{deliveries};
+$lp->control('redeliver', hook => $hook, delivery => $again->{id});
+ok($whole->until(10, sub { $whole->ask('status')->{deliveries} > $heard }), 'it comes again');
+$whole->until(2, sub { $whole->item($twice->{id})->{state} ne 'landed' });
+landed_once($twice, $twice_commit, 'after that');
+is(scalar($whole->ask('show', $twice->{id})->{builds}->@*), 1, 'and nothing was built again');
+
+# --- Launchpad answers badly
+my ($faults, $faults_commit) = proposed('faults');
+$lp->control('fault', path => $faults->{path}, method => 'GET', status => 503, times => 2);
+$lp->control('fault', path => 'createComment', status => 502, after => JSON::PP::true, times => 1);
+approves($faults);
+landed_once($faults, $faults_commit, 'read through a 503, told though the answer to that got lost');
+
+my ($conflict, $conflict_commit) = proposed('conflict', 'fails');
+$lp->control('fault', path => 'ws.op=setStatus', status => 412, method => 'POST', times => 1, after => JSON::PP::false);
+$lp->control('status', proposal => $conflict->{id}, person => 'bob', status => 'Approved');
+comes_to($conflict, 'rejected', 'one that is rejected');
+ok($whole->until(20, sub { state_there($conflict)->{queue_status} eq 'Needs review' }), 'is back to Needs review though that was answered with 412 first');
+is(scalar(comments($conflict)), 1, 'with one comment');
+
+# --- the token is not taken
+my ($nobody, $nobody_commit) = proposed('nobody');
+$whole->token({consumer => 'byoci', token => 'none', secret => 'none'});
+approves($nobody);
+ok($whole->until(20, sub { my $reply = $whole->ask('why', $nobody->{id}, '--project', 'widget'); $reply && $Launchpad::json->encode($reply) =~ /401/ }), 'a 401: byoci why says so')
+	or diag(why($nobody));
+is($whole->item($nobody->{id})->{state}, 'none', 'and nothing is done');
+$whole->token($lp->{token}{bot});
+landed_once($nobody, $nobody_commit, 'when the token is good again', 60);
+
+# --- the landing's answer got lost
+my ($lost, $lost_commit) = proposed('lost');
+$whole->end('land');
+approves($lost);
+ok($whole->until(20, sub { $whole->item($lost->{id})->{state} eq 'landing' }), 'tested, and nobody there to land it');
+$whole->start_land;
+$whole->until(20, sub { main_now(); ($lp->git('rev-parse', 'refs/remotes/main^2') // '') eq $lost_commit }) or diag($whole->logs);
+$whole->end('land', 'KILL');
+$whole->start_land;
+landed_once($lost, $lost_commit, 'killed after the push');
+
+# --- without any hook
+$whole->stop;
+$whole->{poll} = '1s';
+$whole->configure;
+$lp->api('bob', 'DELETE', "$name/+webhook/$hook");
+$lp->control('pause');
+ok($whole->start, 'the brain polls') or BAIL_OUT($whole->logs);
+$heard = $whole->ask('status')->{deliveries};
+my ($silent, $silent_commit) = proposed('silent');
+approves($silent);
+landed_once($silent, $silent_commit, 'without a hook');
+($moved, $moved_commit) = proposed('silent-bad', 'fails');
+approves($moved);
+comes_to($moved, 'rejected', 'rejected without a hook');
+ok($whole->until(20, sub { state_there($moved)->{queue_status} eq 'Needs review' }), 'and told so');
+is($whole->ask('status')->{deliveries}, $heard, 'nothing was heard');
+
+# --- by somebody else
+my ($other) = proposed('other');
+$lp->call('eve', $other->{path}, 'createComment', content => '"fine"', vote => 'Approve');
+$lp->call('ann', $other->{path}, 'createComment', content => '"fine"', vote => 'Approve');
+said($other, qr/not approved/, 'votes of strangers are no approval');
+is($whole->item($other->{id})->{state}, 'none', 'and it is not queued');
+
+done_testing();
