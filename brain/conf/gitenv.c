@@ -51,7 +51,7 @@ int gitenv_make(const struct conf *conf, const struct gitenv *how, struct strv *
 		return -1;
 	strv_pushl(env, "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C.UTF-8", "TZ=UTC", "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_ATTR_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=/bin/false", "SSH_ASKPASS=/bin/false",
-		"SSH_ASKPASS_REQUIRE=never", "GIT_ALLOW_PROTOCOL=file:ssh", "GIT_NO_REPLACE_OBJECTS=1", "GIT_NO_LAZY_FETCH=1",
+		"SSH_ASKPASS_REQUIRE=never", "GIT_ALLOW_PROTOCOL=file:ssh:https", "GIT_NO_REPLACE_OBJECTS=1", "GIT_NO_LAZY_FETCH=1",
 		"GIT_OPTIONAL_LOCKS=0", "GIT_PAGER=cat", "GIT_EDITOR=/bin/false", NULL);
 	strv_pushf(env, "HOME=%s", how && how->home ? how->home : "/");
 	strv_pushf(env, "GIT_CONFIG_GLOBAL=%s", access(config, R_OK) == 0 ? config : "/dev/null");
@@ -66,7 +66,7 @@ void gitenv_command(struct strv *argv, const char *repository)
 {
 	static const char *const settings[] = {
 		"core.hooksPath=/dev/null", "core.attributesFile=/dev/null", "core.excludesFile=/dev/null", "core.fsmonitor=false",
-		"core.askPass=/bin/false", "core.alternateRefsCommand=:", "credential.helper=", "protocol.ext.allow=never",
+		"core.askPass=/bin/false", "core.alternateRefsCommand=:", "credential.helper=", "protocol.ext.allow=never", "http.followRedirects=false", "http.sslVerify=true",
 		"submodule.recurse=false", "fetch.recurseSubmodules=false", "push.recurseSubmodules=no", "fetch.writeCommitGraph=false",
 		"gc.auto=0", "maintenance.auto=false", "commit.gpgSign=false", "push.gpgSign=false"};
 

@@ -18,7 +18,7 @@ struct gitenv {
 
 /*
  * The whole environment for git: PATH, HOME, LC_ALL=C.UTF-8, TZ=UTC, GIT_CONFIG_NOSYSTEM, GIT_CONFIG_GLOBAL (option git.config
- * when that file exists, else /dev/null), GIT_TERMINAL_PROMPT=0, GIT_ALLOW_PROTOCOL=file:ssh, GIT_SSH_COMMAND,
+ * when that file exists, else /dev/null), GIT_TERMINAL_PROMPT=0, GIT_ALLOW_PROTOCOL=file:ssh:https, GIT_SSH_COMMAND,
  * GIT_ATTR_NOSYSTEM=1, GIT_NO_REPLACE_OBJECTS=1 … Author and committer are the caller's to add (strv_pushf). `env` is empty or
  * holds what shall come first. `how` may be NULL.
  */

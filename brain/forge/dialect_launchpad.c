@@ -374,6 +374,9 @@ static int read_status_approval(
 		why_not = "its reviewed revision is not a commit id";
 	approval->time = seconds(when);
 	approval->why_not = record->nothing_counts ? record->nothing_counts : why_not;
+	proposal->undecided_time = approval->time;
+	if (!record->nothing_counts)
+		proposal->undecided = approval->commit && strcmp(approval->commit, proposal->head) != 0 ? "pushed over since" : why_not;
 	proposal->approval_count++;
 	return 0;
 }

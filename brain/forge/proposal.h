@@ -39,6 +39,8 @@ struct forge_proposal {
 	const char *place;       /* where its forge has it, when the name does not say that: "~o/p/+git/r/+merge/12"; NULL */
 	const char *source_repository; /* identity of where the head is; NULL: in `repository`, at refs/proposals/NAME/head */
 	const char *source_ref;  /* there; NULL with source_repository */
+	const char *undecided;   /* the forge shows it as approved, and can't say for which commit: why; NULL. The approver must be told. */
+	int64_t undecided_time;  /* when it was approved so, seconds */
 	enum forge_state state;
 	struct forge_approval *approvals;
 	size_t approval_count;

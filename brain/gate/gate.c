@@ -39,6 +39,8 @@ static int learn(struct move *move, struct policy_facts *facts, struct approve_v
 	facts->approved = verdict->commit;
 	facts->approved_time = newest_approval(&proposal, &criteria);
 	facts->why = verdict->why;
+	facts->undecided = proposal.undecided;
+	facts->undecided_time = proposal.undecided_time;
 	return 0;
 }
 
@@ -78,6 +80,8 @@ static int act(struct move *move, const struct policy_facts *facts, const struct
 		return move_queue(move, facts, arena_printf(move->arena, "queued for %s: %s", facts->target, facts->why));
 	case POLICY_LANDED:
 		return move_finish_found(move);
+	case POLICY_REFUSE:
+		return move_refuse(move, facts, why);
 	case POLICY_GO:
 		return move_build(move);
 	case POLICY_RELEASE:

@@ -153,6 +153,22 @@ int move_out(struct move *move, const char *why)
 	return owe_report(move, "removed", NULL, arena_printf(move->arena, "%.12s is %s.\n", move->item.source, why));
 }
 
+/* A report is about an item: one that was never queued. */
+int move_refuse(struct move *move, const struct policy_facts *facts, const char *why)
+{
+	const struct proposal_row *row = &move->row;
+
+	if (store_run(move->brain->store, STORE_ITEM_ADD, move->err, STORE_INTEGER(row->id), STORE_TEXT(row->project),
+			STORE_TEXT(row->target), STORE_TEXT(row->head), STORE_INTEGER(facts->undecided_time), STORE_INTEGER(clock_wall_ms()),
+			STORE_INTEGER(row->read), STORE_ID(row->delivery), STORE_TEXT(why)) < 0)
+		return -1;
+	move->item = (struct item){.id = store_last_id(move->brain->store), .proposal = row->id, .project = row->project,
+		.target = row->target, .source = row->head, .state = "queued"};
+	if (end(move, "removed", why) < 0)
+		return -1;
+	return owe_report(move, "refused", NULL, arena_printf(move->arena, "%.12s is not queued: %s.\n", row->head, why));
+}
+
 int move_release(struct move *move, const struct policy_facts *facts, const char *why)
 {
 	struct brain_reason reason = about(move);

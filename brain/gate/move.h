@@ -44,6 +44,8 @@ int move_reread(struct move *move, const char *why);
 int move_build(struct move *move);
 /* Out of the queue; the proposal is told when it is still open. A build that runs is cancelled. */
 int move_out(struct move *move, const char *why);
+/* No item: the proposal is told that the approval it shows does not count. */
+int move_refuse(struct move *move, const struct policy_facts *facts, const char *why);
 /* A held item is queued again. */
 int move_release(struct move *move, const struct policy_facts *facts, const char *why);
 /* Infrastructure: back into the queue with a delay, so that others may go first; too often: held. */

@@ -70,6 +70,12 @@ static void choose_with_item(const struct policy_facts *facts, struct policy_cho
 		choose(choice, POLICY_NOTHING, "%s", "");
 }
 
+/* Taken out or refused under this very approval: the proposal knows. */
+static bool was_told(const struct policy_facts *facts)
+{
+	return facts->last.there && is(facts->last.state, "removed") && facts->last.approved >= facts->undecided_time;
+}
+
 void policy_choose(const struct policy_facts *facts, struct policy_choice *choice)
 {
 	char why[400];
@@ -85,6 +91,8 @@ void policy_choose(const struct policy_facts *facts, struct policy_choice *choic
 		choose(choice, POLICY_REMOVE, "out of the queue: %s", why);
 	else if (no && is(facts->state, "merged") && facts->last.there && is(facts->last.state, "landed"))
 		choose(choice, POLICY_NOTHING, "%s", "");
+	else if (no && facts->undecided && is(facts->state, "open") && facts->gated && !was_told(facts))
+		choose(choice, POLICY_REFUSE, "%s", why);
 	else if (no)
 		choose(choice, POLICY_NOTHING, "%s", why);
 	else if (facts->live.there)

@@ -25,6 +25,8 @@ struct policy_facts {
 	const char *approved;   /* the approved commit; NULL: none */
 	int64_t approved_time;  /* seconds: of the newest approval that counted */
 	const char *why;        /* approve_decide's words */
+	const char *undecided;  /* forge_proposal.undecided */
+	int64_t undecided_time;
 	struct policy_item live; /* in the queue now */
 	struct policy_item last; /* the newest one that ended */
 };
@@ -36,6 +38,7 @@ enum policy_act {
 	POLICY_REPLACE, /* out, and a new one in */
 	POLICY_LANDED, /* the live item's commit is on the target: it was a landing of ours whose answer got lost, or somebody else's */
 	POLICY_GO,     /* it was read again and is as it was: build it */
+	POLICY_REFUSE, /* an approval that nobody can tell the commit of: said on the proposal, once for a commit */
 	POLICY_RELEASE /* a held item was approved once more: queue it again */
 };
 

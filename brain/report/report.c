@@ -11,7 +11,8 @@
 #include "proposal/proposal.h"
 
 #define STAGE_NAME "report"
-enum { NODES = 1000, TRIES = 5, TRY_AGAIN_MS = 5000 };
+/* A forge that is away is told later, for a day: by then somebody has seen it. */
+enum { NODES = 1000, TRIES = 5, TRIES_AWAY = 140, TRY_AGAIN_MS = 5000, DOUBLINGS = 7 };
 
 static int take_found(struct brain *brain, struct arena *arena, enum store_id id, int found, struct report_row *row)
 {
@@ -71,9 +72,21 @@ static char *make_request(
 	return text;
 }
 
+static int64_t delay_ms(int64_t attempt)
+{
+	return attempt == 0 ? 0 : (int64_t)TRY_AGAIN_MS << (attempt - 1 < DOUBLINGS ? attempt - 1 : DOUBLINGS);
+}
+
+static int64_t tries(enum outcome outcome)
+{
+	if (outcome == OUTCOME_REFUSED || outcome == OUTCOME_USAGE)
+		return 1;
+	return outcome == OUTCOME_UNREACHABLE ? TRIES_AWAY : TRIES;
+}
+
 static int send_report(struct brain *brain, struct arena *arena, struct report_row *report, int64_t attempt, struct err *err)
 {
-	struct calls_intent intent = {.kind = REPORT_KIND, .stage = STAGE_REPORT, .delay_ms = attempt * TRY_AGAIN_MS};
+	struct calls_intent intent = {.kind = REPORT_KIND, .stage = STAGE_REPORT, .delay_ms = delay_ms(attempt)};
 	struct item item;
 	struct proposal_row row;
 	int found = load(brain, arena, report, &item, &row, err);
@@ -143,7 +156,7 @@ static enum step step_answer(struct brain *brain, struct arena *arena, int64_t r
 	json_decref(json);
 	sent = answer.outcome == OUTCOME_SUCCESS;
 	CRASH_POINT("report.answer-read");
-	if (!sent && answer.outcome != OUTCOME_REFUSED && answer.outcome != OUTCOME_USAGE && attempt + 1 < TRIES)
+	if (!sent && attempt + 1 < tries(answer.outcome))
 		done = send_report(brain, arena, &report, attempt + 1, err);
 	else
 		done = end_report(brain, arena, &report, sent, reason, err);

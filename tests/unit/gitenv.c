@@ -46,7 +46,7 @@ static void test_environment(void)
 	is(value(&env, "GIT_CONFIG_GLOBAL"), "/dev/null", "no configuration when there is no file");
 	is(value(&env, "GIT_CONFIG_NOSYSTEM"), "1", "nor the machine's");
 	is(value(&env, "GIT_TERMINAL_PROMPT"), "0", "nothing is asked");
-	is(value(&env, "GIT_ALLOW_PROTOCOL"), "file:ssh", "only these protocols");
+	is(value(&env, "GIT_ALLOW_PROTOCOL"), "file:ssh:https", "only these protocols");
 	is(value(&env, "HOME"), "/", "nobody's home");
 	ok(strstr(value(&env, "GIT_SSH_COMMAND"), "IdentityFile=none ") != NULL, "no key");
 	ok(strstr(value(&env, "GIT_SSH_COMMAND"), tmp_path("known_hosts")) != NULL, "known_hosts beside the git configuration");
