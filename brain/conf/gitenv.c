@@ -66,7 +66,8 @@ void gitenv_command(struct strv *argv, const char *repository)
 {
 	static const char *const settings[] = {
 		"core.hooksPath=/dev/null", "core.attributesFile=/dev/null", "core.excludesFile=/dev/null", "core.fsmonitor=false",
-		"core.askPass=/bin/false", "core.alternateRefsCommand=:", "credential.helper=", "protocol.ext.allow=never", "http.followRedirects=false", "http.sslVerify=true",
+		"core.askPass=/bin/false", "core.alternateRefsCommand=:", "credential.helper=", "protocol.ext.allow=never",
+		"http.followRedirects=false", "http.sslVerify=true",
 		"submodule.recurse=false", "fetch.recurseSubmodules=false", "push.recurseSubmodules=no", "fetch.writeCommitGraph=false",
 		"gc.auto=0", "maintenance.auto=false", "commit.gpgSign=false", "push.gpgSign=false"};
 

@@ -115,7 +115,7 @@ char *forge_beside(struct arena *arena, const char *address, const char *path)
 {
 	const char *host = after_scheme(address), *end;
 
-	if (!forge_identity(arena, address) || !plain(path) || path[0] == '/' || path_length(path) != strlen(path))
+	if (!forge_identity(arena, address) || !plain(path) || path_length(path) == 0 || path_length(path) != strlen(path))
 		return NULL;
 	host = after_user(host ? host : address);
 	end = host + strcspn(host, after_scheme(address) ? "/" : ":");

@@ -36,6 +36,7 @@ static void test_proposal_event(struct arena *arena)
 	is(found.repository, "~p/p/+git/p", "for that repository");
 	ok(found.proposals[0] && !found.proposals[1] && !found.targets[0], "one proposal, and nothing moved");
 	is(found.proposals[0], "12", "by its number");
+	is(found.places[0], "~ann/p/+git/fork/+merge/12", "with its place");
 	is(dialect_launchpad_place(arena, created, strlen(created), &err), "~ann/p/+git/fork/+merge/12", "and its place");
 	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
 		ok(event(arena, "merge-proposal:0.1", others[i], &found, &err) == 0 && strcmp(found.proposals[0], "12") == 0,
@@ -113,7 +114,7 @@ static char *compose(struct arena *arena, const struct record *record)
 	char *entry = arena_printf(arena,
 		"{\"self_link\":\"" API "~ann/p/+git/fork/+merge/12\",\"web_link\":\"https://code.launchpad.net/~ann/p/+git/fork/+merge/12\","
 		"\"registrant_link\":\"" API "~ann\",\"target_git_repository_link\":%s,\"target_git_path\":\"refs/heads/main\","
-		"\"source_git_path\":\"refs/heads/fix\",\"queue_status\":%s,\"reviewer_link\":%s,\"date_reviewed\":%s,\"reviewed_revid\":%s,"
+		"\"source_git_repository_link\":\"" API "~ann/p/+git/fork\",\"source_git_path\":\"refs/heads/fix\",\"queue_status\":%s,\"reviewer_link\":%s,\"date_reviewed\":%s,\"reviewed_revid\":%s,"
 		"\"commit_message\":%s,\"description\":%s,\"prerequisite_git_path\":%s}",
 		OR(record->target, "\"" API "~p/p/+git/p\""), OR(record->status, "\"Approved\""), OR(record->reviewer, "\"" API "~bob\""),
 		OR(record->reviewed, "\"" AT "\""), OR(record->revision, "null"), OR(record->message, "\"Fix it\""),
@@ -150,6 +151,17 @@ static void test_proposal(struct arena *arena)
 	is(found.target_tip, TIP, "the target's tip");
 	is(found.head, HEAD, "its head");
 	is(found.proposer, "ann", "its registrant");
+	is(found.place, "~ann/p/+git/fork/+merge/12", "its place");
+	is(found.source_repository, "git.launchpad.net/~ann/p/+git/fork", "the repository of its source");
+	is(found.source_ref, "refs/heads/fix", "and the ref there");
+	ok(!found.undecided, "its approval is decided");
+	read_record(arena, (struct record){.diffs = DIFF(AFTER, "\"" HEAD "\"")}, &found, &err);
+	ok(found.undecided && found.undecided_time == 1795248000, "one from before the newest diff is not");
+	read_record(arena, (struct record){.revision = "\"" TIP "\""}, &found, &err);
+	is(found.undecided, "pushed over since", "nor one of another revision");
+	read_record(arena, (struct record){.diffs = DIFF(AFTER, "\"" HEAD "\""), .status = "\"Needs review\""}, &found, &err);
+	ok(!found.undecided, "one that is not given is no question");
+	read_record(arena, (struct record){0}, &found, &err);
 	is(found.message, "Fix it", "its message");
 	ok(found.target_time == 10 && found.head_time == 20 && found.state == FORGE_OPEN, "times and state");
 	ok(found.approval_count == 1 && !found.approvals[0].why_not && found.approvals[0].time == 1795248000, "one approval, at its time");

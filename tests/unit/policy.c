@@ -23,6 +23,13 @@ struct row {
 
 static const struct row rows[] = {
 	{"not approved", {OPEN}, POLICY_NOTHING, "not approved: 0 of 1"},
+	{"approved, and nobody can tell what", {OPEN, .undecided = "no diff", .undecided_time = 5}, POLICY_REFUSE, "not approved"},
+	{"told so before", {OPEN, .undecided = "no diff", .undecided_time = 5, .last = ITEM("removed", A, 5)}, POLICY_NOTHING, "not approved"},
+	{"told so before, approved so once more", {OPEN, .undecided = "no diff", .undecided_time = 6, .last = ITEM("removed", A, 5)}, POLICY_REFUSE,
+		"not approved"},
+	{"approved so while queued", {OPEN, .undecided = "no diff", .undecided_time = 6, .live = ITEM("queued", A, 5)}, POLICY_REMOVE,
+		"not approved"},
+	{"approved so, for a branch that is not gated", {IN("open", false), .undecided = "no diff"}, POLICY_NOTHING, "no gated branch"},
 	{"approved", {APPROVED(A, 5)}, POLICY_QUEUE, "queued for " MAIN},
 	{"approved, for a branch that is not gated", {APPROVED_IN("open", false, A, 5)}, POLICY_NOTHING, "no gated branch"},
 	{"approved and merged", {APPROVED_IN("merged", true, A, 5)}, POLICY_NOTHING, "it is merged"},

@@ -63,6 +63,32 @@ static void test_commits(void)
 	ok(!forge_commit_valid("HEAD") && !forge_commit_valid(""), "a word");
 }
 
+static void test_beside(void)
+{
+	static const struct {
+		const char *address, *path, *beside;
+	} cases[] = {
+		{"ssh://bot@forge.test:22/~team/p/+git/p.git/", "~ann/p/+git/fork", "ssh://bot@forge.test:22/~ann/p/+git/fork"},
+		{"git+ssh://forge.test/p", "~ann/p/+git/fork", "git+ssh://forge.test/~ann/p/+git/fork"},
+		{"https://forge.test/p", "~ann/p", "https://forge.test/~ann/p"},
+		{"bot@forge.test:p/p.git", "ann/p", "bot@forge.test:ann/p"},
+		{"ssh://forge.test/p", "../p", NULL},
+		{"ssh://forge.test/p", "/p", NULL},
+		{"ssh://forge.test/p", "", NULL},
+		{"ssh://forge.test/p", "a b", NULL},
+		{"ssh://forge.test/p", "a/", NULL},
+		{"/srv/p.git", "ann/p", NULL},
+	};
+	struct arena *arena = arena_new();
+
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		is(forge_beside(arena, cases[i].address, cases[i].path), cases[i].beside, cases[i].beside ? "a repository beside" : "none");
+	is(forge_path("forge.test:22/~ann/p"), "~ann/p", "the path of an identity");
+	ok(forge_same_host("forge.test/a", "forge.test/b/c"), "at the same host");
+	ok(!forge_same_host("forge.test/a", "forge.tes/a") && !forge_same_host("forge.test/a", "forge.test:22/a"), "at others");
+	arena_free(arena);
+}
+
 int main(void)
 {
 	struct arena *arena = arena_new();
@@ -71,5 +97,6 @@ int main(void)
 	test_names();
 	test_commits();
 	arena_free(arena);
+	test_beside();
 	return tap_done();
 }

@@ -1,6 +1,7 @@
 #include "forge/spec.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/jsonget.h"
 #include "tests/tap.h"
@@ -62,8 +63,25 @@ static void test_round(struct arena *arena)
 	free(text);
 	text = text_of();
 	ok(parse(arena, text, strlen(text), &spec, &err) == 0 && spec.trees[0].merges[0].commit, "with the merge's commit");
+	ok(!spec.trees[0].merges[0].from && !spec.trees[0].merges[0].ref, "the source is in the tree's own repository");
 	merge.commit = NULL;
 	free(text);
+	merge.from = "127.0.0.1:8812/~ann/fork";
+	merge.ref = "refs/heads/fix";
+	text = text_of();
+	ok(parse(arena, text, strlen(text), &spec, &err) == 0, "a source elsewhere");
+	is(spec.trees[0].merges[0].from, merge.from, "where");
+	is(spec.trees[0].merges[0].ref, merge.ref, "and at which ref");
+	free(text);
+	merge.ref = NULL;
+	text = text_of();
+	ok(parse(arena, text, strlen(text), &spec, &err) < 0 && strstr(err.text, "ref: missing"), "not one without the other");
+	free(text);
+	merge.ref = "refs/heads/a..b";
+	text = text_of();
+	ok(parse(arena, text, strlen(text), &spec, &err) < 0 && strstr(err.text, "ref: must be"), "nor with what is no ref");
+	free(text);
+	merge.from = merge.ref = NULL;
 	merge.message = "\xff";
 	text = text_of();
 	ok(!text && spec_build(&sample, &err) == NULL && err.kind == ERR_INPUT, "a message that is not UTF-8 is not built");
