@@ -205,6 +205,7 @@ $whole->{poll} = '1s';
 $whole->configure;
 $lp->api('bob', 'DELETE', "$name/+webhook/$hook");
 $lp->control('pause');
+$lp->control('set', batch => 1);
 ok($whole->start, 'the brain polls') or BAIL_OUT($whole->logs);
 $heard = $whole->ask('status')->{deliveries};
 my ($silent, $silent_commit) = proposed('silent');
@@ -220,7 +221,29 @@ is($whole->ask('status')->{deliveries}, $heard, 'nothing was heard');
 my ($other) = proposed('other');
 $lp->call('eve', $other->{path}, 'createComment', content => '"fine"', vote => 'Approve');
 $lp->call('ann', $other->{path}, 'createComment', content => '"fine"', vote => 'Approve');
-said($other, qr/not approved/, 'votes of strangers are no approval');
+$lp->call('carol', $other->{path}, 'createComment', content => '"fine"', vote => 'Approve');
+said($other, qr/not approved/, 'votes are no approval');
 is($whole->item($other->{id})->{state}, 'none', 'and it is not queued');
+
+# What the reader prints, for who asks it directly.
+sub read_it {
+	my (@arguments) = @_;
+	local @ENV{qw(BYOCI_ROOT HOME)} = ($whole->{root}, "$whole->{tmp}/home");
+	my $printed = Brain::run('sh', '-c', 'exec "$@" 2>"$0"', "$whole->{tmp}/words", "$whole->{bin}/byoci", '-n', 'brt', 'launchpad-read', @arguments);
+	return ($? >> 8, eval { $Launchpad::json->decode($printed) }, Brain::slurp("$whole->{tmp}/words"));
+}
+my ($status, $read, $words) = read_it($other->{path});
+is($status, 0, 'a proposal is read by its place') or diag($words);
+my %trusted = map { $_->{vote}{reviewer_link} =~ m{~(\w+)\z}; ($1 => $_->{trusted} ? 1 : 0) } @{$read->{votes}};
+is(join(' ', map { "$_ " . ($trusted{$_} // 'none') } qw(ann carol eve)), 'ann 0 carol 1 eve 0', 'a member of the team that reviews is trusted, strangers are not');
+is(((read_it($other->{id}))[1] // {})->{version}, $read->{version}, 'and by its number');
+($status, undef, $words) = read_it('no/such/place');
+is($status, 64, 'what is no place is refused');
+my @rows = grep { $_->{name} eq $other->{id} } @{((read_it('--list'))[1] // {})->{proposals}};
+is($rows[0]{place}, $other->{path}, 'the list says where it is');
+
+# --- deleted
+$lp->control('delete', proposal => $other->{id});
+said($other, qr/read back without a hook: closed/, 'one that was deleted is closed');
 
 done_testing();
