@@ -56,7 +56,7 @@ text_options() {
 verbs_shown() {
 	byoci --help | sed -n 's/^  \([a-z][a-z-]*\)  .*/\1/p'
 }
-hidden=(git-read git-serve git-pre-receive git-post-receive)
+hidden=(git-read launchpad-read launchpad-tell git-serve git-pre-receive git-post-receive)
 
 { verbs_shown; printf '%s\n' "${hidden[@]}"; } | sort -u >"$tmp/help"
 page_verbs byoci.1 >"$tmp/page"
