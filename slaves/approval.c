@@ -6,7 +6,8 @@ int approval_criteria(const struct program *program, const char *project, struct
 {
 	const char *section = arena_printf(program->arena, "project/%s", project);
 	const char *account = program_section_option(program, "project", project, "account", err);
-	const char *const *own = NULL, **never;
+	const char *const *own = NULL;
+	const char **never;
 	int64_t needed = 0;
 	size_t count = 0;
 

@@ -82,7 +82,8 @@ int project_criteria(const struct conf *conf, struct arena *arena, const char *p
 	struct approve_criteria *criteria, struct err *err)
 {
 	const char *section = section_of(arena, project);
-	const char *const *own, *account, **never;
+	const char *const *own, *account;
+	const char **never;
 	size_t count = 0;
 	int64_t needed;
 
