@@ -12,6 +12,7 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -78,11 +79,15 @@ static _Noreturn void fail(int report, enum stage stage)
 
 static void reset_signals(void)
 {
-	struct sigaction action = {.sa_handler = SIG_DFL};
+	/*
+	 * The kernel's struct sigaction, all zero: SIG_DFL. Not by sigaction(3), which leaves two signals of the C library's own alone,
+	 * and posix_spawn(3), by which make starts us, has them ignored.
+	 */
+	static const unsigned long defaults[4];
 	sigset_t none;
 
 	for (int number = 1; number < NSIG; number++)
-		sigaction(number, &action, NULL); /* not for SIGKILL, SIGSTOP and two of libc's own: they fail, and are default */
+		syscall(SYS_rt_sigaction, number, defaults, NULL, (size_t)NSIG / 8); /* fails for SIGKILL and SIGSTOP, which are default */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
