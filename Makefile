@@ -106,8 +106,9 @@ man: $(PAGES)
 check: all unit
 	prove $(PROVEFLAGS) -j2 $(TESTS)
 
-lint: headers man
-	O=$(O) prove $(PROVEFLAGS) tests/lint
+# Also each statement against the schema.
+lint: headers man $(O)/unit/store.t
+	O=$(O) prove $(PROVEFLAGS) tests/lint $(O)/unit/store.t
 
 # Every header compiles alone.
 headers: $(HEADERS:%.h=$(O)/headers/%.ok)
