@@ -32,6 +32,15 @@ say_die() {
 	exit 75
 }
 
+# Ctrl-C: what was made stays.
+say_interrupted() {
+	trap - INT TERM
+	[ "$BASH_SUBSHELL" -eq 0 ] || exit 130
+	printf '\nsetup/byoci: interrupted; run setup/byoci %s again to go on from here, or setup/byoci --remove %s to take it away\n' \
+		"$namespace" "$namespace" >&2
+	exit 130
+}
+
 say_usage() {
 	printf '%s: %s\n' "$say_name" "$*" >&2
 	exit 64

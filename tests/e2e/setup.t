@@ -20,6 +20,8 @@ nothing_is_left() {
 }
 
 # Arguments.
+e2e_setup selftset
+refuses 64 'no \[selftset\] in byov.conf, only testing selftest' "a name that nothing mentions"
 e2e_setup
 refuses 64 'which namespace.*setup/byoci testing' "no namespace"
 e2e_setup Selftest
@@ -102,19 +104,25 @@ e2e_setup selftest
 refuses 75 'another setup/byoci selftest is at work' "two at once"
 exec {lock}>&-
 
-# Killed in the middle, wherever that is: the next run goes on from there.
-for line in "made folders" "made repositories"; do
+# Ended in the middle, wherever that is: the next run goes on from there.
+begin_and() { # SIGNAL LINE
 	"$checkout/setup/byoci" selftest --no-sample >"$scratch/said" 2>&1 </dev/null &
-	killed=$!
+	ended=$!
 	seen() {
-		grep -q "$line" "$scratch/said"
+		grep -q "$2" "$scratch/said"
 	}
-	ok "setup got as far as: $line" say_until 120 "waiting for: $line" seen 2>/dev/null
-	kill -KILL "$killed"
-	wait "$killed" 2>/dev/null
-done
+	ok "setup got as far as: $2" say_until 120 "waiting for: $2" seen "$@" 2>/dev/null
+	kill "-$1" "$ended"
+	status=0
+	wait "$ended" 2>/dev/null || status=$?
+}
+begin_and TERM "made users"
+is "$status" 130 "stopped by a signal"
+like "$(cat "$scratch/said")" 'interrupted; run setup/byoci selftest again' "it says how to go on"
+begin_and KILL "made folders"
+begin_and KILL "made repositories"
 e2e_setup selftest
-is "$status" 0 "run again after kill -9, it goes on" || diag "$(tail -n 20 <<<"$said")"
+is "$status" 0 "run again after signals, it goes on" || diag "$(tail -n 20 <<<"$said")"
 like "$said" '^landed [0-9a-f]{40} in [0-9]+ ms$' "and lands the sample proposal"
 
 # What is not right is mended, and said.
