@@ -31,8 +31,8 @@ LDFLAGS += -Wl,--as-needed -Wl,-z,relro,-z,now
 
 # A main is a file that a program begins with; everything else is in one archive, from which each takes what it uses.
 MAINS := brain/main.c brain/ctl/byoci.c slaves/byoci-slave.c slaves/byoci-worker.c
-SOURCES := $(filter-out $(MAINS),$(wildcard brain/*/*.c slaves/*.c))
-HEADERS := $(wildcard brain/*/*.h slaves/*.h)
+SOURCES := $(filter-out $(MAINS),$(wildcard brain/*/*.c slaves/*/*.c))
+HEADERS := $(wildcard brain/*/*.h slaves/*/*.h)
 UNIT := $(wildcard tests/unit/*.c)
 TOOL := $(wildcard tests/tool/*.c)
 MAN := $(wildcard doc/man/*.[158]) doc/man/byov.conf.5

@@ -24,11 +24,11 @@
 #include "base/sock.h"
 #include "base/strv.h"
 #include "conf/conf.h"
-#include "slaves/backing.h"
-#include "slaves/cgroup.h"
-#include "slaves/handler.h"
-#include "slaves/rootfs.h"
-#include "slaves/slot.h"
+#include "slaves/worker/backing.h"
+#include "slaves/worker/cgroup.h"
+#include "slaves/worker/handler.h"
+#include "slaves/worker/rootfs.h"
+#include "slaves/worker/slot.h"
 
 #define REAP_EVERY_MS 60000
 #define IDS_END 4294967295LL /* (uid_t)-1 is no user */

@@ -1,5 +1,5 @@
 /* What a test writes, on its way into logs and pages: printable UTF-8 comes out, whatever went in. */
-#include "slaves/output.h"
+#include "slaves/common/output.h"
 #include "fuzz.h"
 
 #include <jansson.h>

@@ -1,5 +1,5 @@
 /* A packet on the worker socket, which root reads. The first byte is how many descriptors came with it. */
-#include "slaves/worker_wire.h"
+#include "slaves/worker/worker_wire.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)

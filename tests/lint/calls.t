@@ -14,14 +14,14 @@ my @banned = qw(strcpy strcat sprintf vsprintf gets strtok strncpy strncat stpcp
 my @places = (
 	[qr/(?<![\w.>])(?:v?fork|clone3?|posix_spawnp?|daemon)\s*\(|SYS_(?:v?fork|clone3?)\b/, {
 		'brain/base/child.c' => 'the only place that starts programs',
-		'slaves/handler.c'   => 'a process for each worker, the first of a process namespace',
-		'slaves/rootfs.c'    => 'a process that only holds a user namespace',
+		'slaves/worker/handler.c'   => 'a process for each worker, the first of a process namespace',
+		'slaves/worker/rootfs.c'    => 'a process that only holds a user namespace',
 	}],
 	[qr/(?<![\w.>])(?:exec[lv]p?e?|execvpe|fexecve|execveat)\s*\(|SYS_execve(?:at)?\b/, {
 		'brain/base/child.c' => 'the only place that starts programs',
 	}],
 	[qr/\blxc_attach_run_\w+|->attach\w*\s*\(|->want_daemonize\b/, {
-		'slaves/lxc.c' => 'liblxc starts the container and what runs in it',
+		'slaves/worker/lxc.c' => 'liblxc starts the container and what runs in it',
 	}],
 	[qr/\bpthread_create\s*\(/, {}],
 );
@@ -57,7 +57,7 @@ lint('no banned call, and programs are started in base/child.c only', \&check,
 	['fork() elsewhere',   'brain/gate/planted.c', "\tpid = fork();\n"],
 	['execve() elsewhere', 'slaves/planted.c', "\texecve(path, argv, environ);\n"],
 	['a bare system call', 'slaves/planted.c', "\tpid = syscall(SYS_clone, SIGCHLD);\n"],
-	['an exception that is not used', 'slaves/rootfs.c', sub { "int x;\n" }],
+	['an exception that is not used', 'slaves/worker/rootfs.c', sub { "int x;\n" }],
 	['a thread',           'brain/loop/planted.c', "\tif (pthread_create(&t, NULL, f, NULL))\n"],
 	['a cleanup attribute', 'brain/loop/planted.c', "\t__attribute__((cleanup(done))) int x;\n"],
 );

@@ -14,16 +14,20 @@ $rank{main} = @order;
 my %slaves    = map { $_ => 1 } qw(base conf loop forge slaves);
 my @forbidden = qw(loop/httpd.h);
 
+# The rooms of slaves/; its mains are right of them all.
+my @rooms = qw(common tree worker test land);
+my %room  = map { $rooms[$_] => $_ } 0 .. $#rooms;
+
 # A system header and the only files that may include it.
 my @only = (
 	[qr{^sqlite3\.h$},            'brain/store/store.c'],
 	[qr{^curl/},                  'brain/loop/http.c'],
 	[qr{^microhttpd\.h$},         'brain/loop/httpd.c'],
 	[qr{^openssl/},               'brain/base/crypto.c'],
-	[qr{^lxc/},                   'slaves/lxc.c'],
+	[qr{^lxc/},                   'slaves/worker/lxc.c'],
 	[qr{^systemd/},               'brain/loop/loop.c'],
 	[qr{^(ini_|collection)},      'brain/conf/ini.c'],
-	[qr{^(seccomp|sys/capability)\.h$}, 'slaves/lxc.c'],
+	[qr{^(seccomp|sys/capability)\.h$}, 'slaves/worker/lxc.c'],
 );
 
 sub includes {
@@ -34,6 +38,13 @@ sub includes {
 
 sub layer { return $_[0] =~ m{^brain/([^/]+)/} ? $1 : $_[0] =~ m{^slaves/} ? 'slaves' : 'main' }
 
+sub rooms {
+	my ($from, $to) = map { m{^slaves/([^/]+)/} ? $1 : 'main' } @_;
+	return "`$to` is no room of slaves/" if !defined $room{$to};
+	return () if $from eq 'main' || $room{$from} >= $room{$to};
+	return "slaves/$from is below slaves/$to and may not include it";
+}
+
 sub own {
 	my ($path, $include) = @_;
 	my ($layer, $to) = (layer($path), $include =~ m{^([^/]+)/} ? $1 : '');
@@ -42,7 +53,7 @@ sub own {
 	if ($layer eq 'slaves') {
 		return "slaves may not include $to/" if !$slaves{$to};
 		return "slaves may not include $include" if grep { $_ eq $include } @forbidden;
-		return ();
+		return $to eq 'slaves' ? rooms($path, $include) : ();
 	}
 	return "brain never includes slaves/" if $to eq 'slaves';
 	return "`$to` is no layer" if !defined $rank{$to};
@@ -70,7 +81,9 @@ lint('includes keep to the layers', \&check,
 	['the store that asks the gate',             'brain/store/planted.c', qq{#include "gate/gate.h"\n}],
 	['a slave that includes the store',          'slaves/planted.c', qq{#include "store/store.h"\n}],
 	['a slave that includes the HTTP server',    'slaves/planted.c', qq{#include "loop/httpd.h"\n}],
-	['a brain that includes a slave',            'brain/build/planted.c', qq{#include "slaves/tree.h"\n}],
+	['a test of the slave that lands',           'slaves/test/planted.c', qq{#include "slaves/land/land.h"\n}],
+	['a room that is not there',                 'slaves/test/planted.c', qq{#include "slaves/attic/land.h"\n}],
+	['a brain that includes a slave',            'brain/build/planted.c', qq{#include "slaves/tree/tree.h"\n}],
 	['a folder that is no layer',                'brain/build/planted.c', qq{#include "util/tree.h"\n}],
 	['an include without its folder',            'brain/build/planted.c', qq{#include "build.h"\n}],
 	['sqlite3.h outside the store',              'brain/gate/planted.c', qq{#include <sqlite3.h>\n}],

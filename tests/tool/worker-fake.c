@@ -1,6 +1,6 @@
 /*
  * A worker that contains nothing, for tests of its caller that must run without root: answers on the worker socket as byoci-worker
- * does (slaves/worker_wire.h), and runs the job's tests.command in LAYER/workspace as the very user who runs this.
+ * does (slaves/worker/worker_wire.h), and runs the job's tests.command in LAYER/workspace as the very user who runs this.
  *
  *   worker-fake SOCKET     (configuration: BYOCI_ROOT, BYOCI_NAMESPACE)
  *
@@ -22,7 +22,7 @@
 #include "base/sock.h"
 #include "conf/conf.h"
 #include "forge/job.h"
-#include "slaves/worker_wire.h"
+#include "slaves/worker/worker_wire.h"
 
 struct fake {
 	struct conf *conf;

@@ -23,7 +23,7 @@
 #include "base/sock.h"
 #include "conf/conf.h"
 #include "forge/job.h"
-#include "slaves/worker_client.h"
+#include "slaves/worker/worker_client.h"
 
 #define BUILD "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define DIGEST "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"

@@ -1,4 +1,4 @@
-#include "slaves/export.h"
+#include "slaves/tree/export.h"
 
 #include <sys/stat.h>
 

@@ -1,4 +1,4 @@
-#include "slaves/output.h"
+#include "slaves/common/output.h"
 
 #include "base/file.h"
 

@@ -1,4 +1,4 @@
-#include "slaves/slot.h"
+#include "slaves/worker/slot.h"
 
 #include <jansson.h>
 #include <unistd.h>

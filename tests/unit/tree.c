@@ -1,4 +1,4 @@
-#include "slaves/tree.h"
+#include "slaves/tree/tree.h"
 
 #include <errno.h>
 #include <sys/file.h>

@@ -1,4 +1,4 @@
-#include "slaves/worker_wire.h"
+#include "slaves/worker/worker_wire.h"
 
 #include <stddef.h>
 

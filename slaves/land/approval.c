@@ -1,0 +1,33 @@
+#include "slaves/land/approval.h"
+
+#include <time.h>
+
+int approval_criteria(const struct program *program, const char *project, struct approve_criteria *criteria, struct err *err)
+{
+	const char *section = arena_printf(program->arena, "project/%s", project);
+	const char *account = program_section_option(program, "project", project, "account", err);
+	const char *const *own = NULL;
+	const char **never;
+	int64_t needed = 0;
+	size_t count = 0;
+
+	if (!account)
+		return -1;
+	if (conf_list(program->conf, program->arena, arena_printf(program->arena, "account/%s", account), "own.names", &own, err) < 0)
+		return -1;
+	while (own && own[count])
+		count++;
+	never = arena_alloc(program->arena, (count + 3) * sizeof *never);
+	for (size_t i = 0; i < count; i++)
+		never[i + 2] = own[i];
+	*criteria = (struct approve_criteria){.never = never, .now = time(NULL)};
+	never[0] = program_option(program, "brain.principal", err);
+	never[1] = never[0] ? program_option(program, "landing.principal", err) : NULL;
+	if (!never[1] || conf_integer(program->conf, section, "approvals", &needed, err) < 0 ||
+		conf_boolean(program->conf, section, "approvals.self", &criteria->self, err) < 0)
+		return -1;
+	if (needed < 1)
+		return err_set(err, ERR_CONFIG, "[%s] approvals: nothing is landed without an approval", section);
+	criteria->needed = (unsigned)needed;
+	return 0;
+}

@@ -1,0 +1,238 @@
+#include "slaves/test/leader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/child.h"
+#include "base/clock.h"
+#include "base/crash.h"
+#include "base/file.h"
+#include "slaves/test/builds.h"
+#include "slaves/common/ending.h"
+#include "slaves/common/output.h"
+#include "slaves/test/prepare.h"
+#include "slaves/test/trial.h"
+
+#define PREPARE_TEXT_MAXIMUM ((size_t)64 * 1024)
+
+struct leader {
+	const struct program *program;
+	struct arena *arena;
+	const char *build;
+	struct spec spec;
+	struct output *output;
+	int signals; /* signalfd of what cancels */
+	struct ending ending;
+};
+
+static int open_signals(struct err *err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return err_set_errno(err, errno, "block signals");
+	signal(SIGPIPE, SIG_IGN);
+	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? err_set_errno(err, errno, "make a signal descriptor") : fd;
+}
+
+static int end_with(struct leader *leader, enum outcome outcome, const char *reason)
+{
+	leader->ending.outcome = outcome;
+	leader->ending.reason = reason;
+	return -1;
+}
+
+static int end_with_error(struct leader *leader, const struct err *err)
+{
+	enum outcome outcome = ending_of_error(err);
+
+	if (outcome == OUTCOME_USAGE)
+		outcome = OUTCOME_INFRASTRUCTURE;
+	return end_with(leader, outcome, output_line(leader->arena, err->text, strlen(err->text), sizeof err->text));
+}
+
+/* Collects what the child writes until it closes its end. 1: cancelled meanwhile. */
+static int collect(struct leader *leader, int from, struct buf *text, struct err *err)
+{
+	struct pollfd fds[2] = {{.fd = from, .events = POLLIN}, {.fd = leader->signals, .events = POLLIN}};
+	char bytes[4096];
+
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return err_set_errno(err, errno, "wait for fetch and merge");
+		if (fds[1].revents)
+			return 1;
+		if (!fds[0].revents)
+			continue;
+		ssize_t length = read(from, bytes, sizeof bytes);
+		if (length == 0)
+			return 0;
+		if (length < 0 && errno != EINTR)
+			return err_set_errno(err, errno, "read what fetch and merge say");
+		if (length > 0 && buf_add(text, bytes, (size_t)length) < 0)
+			return err_set(err, ERR_FULL, "fetch and merge say too much");
+	}
+}
+
+static int start_prepare(struct leader *leader, int out, pid_t *pid, struct err *err)
+{
+	struct strv argv = STRV_INIT, environment = STRV_INIT;
+	struct child child = CHILD_INIT;
+
+	program_command(leader->program, NULL, &argv, &environment);
+	strv_pushl(&argv, "prepare", leader->build, NULL);
+	child.argv = (const char *const *)argv.v;
+	child.environment = (const char *const *)environment.v;
+	child.out = out;
+	child.err = STDERR_FILENO;
+	child.dies_with_parent = true;
+	int done = child_spawn(&child, pid, NULL, err);
+	strv_release(&argv);
+	strv_release(&environment);
+	return done;
+}
+
+/* 0: the tree is there; -1: the build has ended. */
+static int prepare(struct leader *leader)
+{
+	struct err err = {0};
+	struct buf text;
+	pid_t pid = -1;
+	int pipes[2], done = -1;
+
+	buf_init(&text, PREPARE_TEXT_MAXIMUM);
+	if (pipe2(pipes, O_CLOEXEC) < 0) {
+		err_set_errno(&err, errno, "make a pipe");
+		return end_with_error(leader, &err);
+	}
+	int started = start_prepare(leader, pipes[1], &pid, &err);
+	close(pipes[1]);
+	if (started == 0) {
+		done = collect(leader, pipes[0], &text, &err);
+		if (done != 0)
+			kill(pid, SIGKILL);
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			continue;
+	}
+	close(pipes[0]);
+	if (done == 0) {
+		done = prepare_read(leader->arena, text.data ? text.data : "", text.length, &leader->ending, &err);
+		if (done < 0)
+			err_wrap(&err, "fetch and merge ended without an answer");
+	}
+	buf_release(&text);
+	if (done > 0)
+		return end_with(leader, OUTCOME_CANCELLED, "cancelled while the merge was made");
+	if (done < 0)
+		return end_with_error(leader, &err);
+	return leader->ending.outcome == OUTCOME_SUCCESS ? 0 : -1;
+}
+
+static void test(struct leader *leader)
+{
+	struct err err = {0};
+	const char *layer = builds_path(leader->program, leader->arena, leader->build, "layer", &err);
+	CRASH_POINT("leader.prepared");
+	struct trial trial = {.program = leader->program,
+		.arena = leader->arena,
+		.output = leader->output,
+		.build = leader->build,
+		.job = leader->spec.jobs[0].name,
+		.job_digest = leader->spec.jobs[0].digest,
+		.layer = layer,
+		.signals = leader->signals,
+		.ending = &leader->ending};
+
+	if (!layer || trial_run(&trial, &err) < 0)
+		end_with_error(leader, &err);
+	CRASH_POINT("leader.tested");
+}
+
+static void clean_up(struct leader *leader)
+{
+	struct err err = {0};
+	const char *const names[] = {"layer", "index", "index.lock"};
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		const char *path = builds_path(leader->program, leader->arena, leader->build, names[i], &err);
+		if (path && access(path, F_OK) == 0 && builds_remove(path, &err) < 0)
+			output_say(leader->output, &err, "%s", err.text);
+	}
+}
+
+static int write_end(struct leader *leader, struct err *err)
+{
+	const struct ending *ending = &leader->ending;
+	const char *reason = ending->reason ? ending->reason : "";
+	const char *path = builds_path(leader->program, leader->arena, leader->build, "result", err);
+
+	if (!path)
+		return -1;
+	output_say(leader->output, err, "%s%s%s", outcome_word(ending->outcome), *reason ? ": " : "", reason);
+	return ending_write(leader->program, &leader->spec, ending, path, err);
+}
+
+/* Everything that needs the claim; it is held until the process ends. */
+static int lead(struct leader *leader, struct err *err)
+{
+	const char *section = arena_printf(leader->arena, "job/%s", leader->spec.jobs[0].name);
+	const char *log = builds_path(leader->program, leader->arena, leader->build, "log", err);
+	int64_t limit = 0;
+
+	if (!log || !conf_has_section(leader->program->conf, section))
+		return err_set(err, ERR_CONFIG, "there is no [%s] in the configuration", section);
+	if (conf_integer(leader->program->conf, section, "output.limit", &limit, err) < 0)
+		return -1;
+	leader->output = output_open(log, limit, err);
+	if (!leader->output)
+		return -1;
+	if (builds_cancelled(leader->program, leader->arena, leader->build))
+		end_with(leader, OUTCOME_CANCELLED, "cancelled before it began");
+	else if (prepare(leader) == 0)
+		test(leader);
+	clean_up(leader);
+	CRASH_POINT("leader.cleaned-up");
+	int done = write_end(leader, err);
+	CRASH_POINT("leader.result-written");
+	return done;
+}
+
+int leader_verb(const struct program *program, const char *build, int claim)
+{
+	struct arena *arena = arena_new();
+	struct leader leader = {.program = program, .arena = arena, .build = build, .signals = -1};
+	struct err err = {0};
+	int done = -1;
+
+	leader.signals = open_signals(&err);
+	if (leader.signals < 0)
+		goto err0;
+	if (claim < 0)
+		claim = builds_claim(program, arena, build, &err);
+	CRASH_POINT("leader.begun");
+	if (claim < 0 || builds_sign_in(claim, &err) < 0 || builds_spec(program, arena, build, &leader.spec, &err) < 0)
+		goto err0;
+	CRASH_POINT("leader.signed-in");
+	if (builds_result(program, arena, build, &(struct err){0})) {
+		err_set(&err, ERR_REFUSED, "build %s has ended", build);
+		goto err0;
+	}
+	done = lead(&leader, &err);
+err0:
+	if (done < 0)
+		dprintf(STDERR_FILENO, "byoci-slave leader %s: %s\n", build, err.text);
+	output_close(leader.output);
+	arena_free(arena);
+	return done < 0 ? outcome_exit(OUTCOME_INFRASTRUCTURE) : 0;
+}

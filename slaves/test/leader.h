@@ -1,0 +1,16 @@
+/*
+ * The leader of one build (`byoci-slave leader BUILD`): a process in its own session that has it merged, runs the tests in a worker
+ * and writes the signed result before it ends. It outlives the daemon that started it. SIGTERM cancels the build.
+ */
+#ifndef BYOCI_SLAVES_LEADER_H
+#define BYOCI_SLAVES_LEADER_H
+
+#include "slaves/common/program.h"
+
+/*
+ * `claim`: the descriptor of the locked leader.pid (slaves/test/builds.h); -1: take it. Returns the exit status: 0 when a result
+ * was written.
+ */
+int leader_verb(const struct program *program, const char *build, int claim);
+
+#endif

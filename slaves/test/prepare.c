@@ -1,0 +1,221 @@
+#include "slaves/test/prepare.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/crash.h"
+#include "base/file.h"
+#include "base/jsonget.h"
+#include "slaves/test/builds.h"
+#include "slaves/tree/check.h"
+#include "slaves/tree/export.h"
+#include "slaves/common/output.h"
+#include "slaves/tree/tree.h"
+
+struct prepare {
+	const struct program *program;
+	struct arena *arena;
+	const char *build;
+	struct spec spec;
+	struct output *output;
+	struct tree *tree;
+	const char *base_tree; /* of the target */
+	struct tree_merged merged;
+	struct steps steps;
+	const char *layer; /* made, and to be left only when all went well */
+};
+
+static int open_tree(struct prepare *prepare, struct err *err)
+{
+	const struct program *program = prepare->program;
+	struct stat st;
+	const char *folder = program_state(program, "slave/trees", err);
+	const char *url = folder ? program_section_option(program, "project", prepare->spec.project, "repository.read", err) : NULL;
+	const char *key = url ? program_secret(program, "slave/id_ed25519", err) : NULL;
+
+	if (!key)
+		return -1;
+	const struct tree_from from = {
+		.folder = folder, .project = prepare->spec.project, .url = url, .ssh_key = stat(key, &st) == 0 ? key : NULL};
+	prepare->tree = tree_open(program->conf, &from, err);
+	return prepare->tree ? 0 : -1;
+}
+
+/*
+ * What was fetched must still be what the brain saw; else this test would be for nothing. 1: the source is on the target already
+ * (when nothing moved, the merge shows that).
+ */
+static int check_heads(struct prepare *prepare, const struct tree_want *target, const struct tree_want *head, struct err *err)
+{
+	const char *base = prepare->spec.trees[0].base, *source = prepare->spec.trees[0].merges[0].source;
+	struct err unknown = {0};
+	bool landed = false;
+
+	if (!target->commit[0])
+		return err_set(err, ERR_MOVED, "%s is gone", target->remote);
+	prepare->base_tree = arena_strdup(prepare->arena, target->tree);
+	if (strcmp(target->commit, base) == 0 && strcmp(head->commit, source) == 0)
+		return 0;
+	if (tree_descends(prepare->tree, source, target->commit, &landed, &unknown) == 0 && landed)
+		return 1;
+	if (!head->commit[0])
+		return err_set(err, ERR_MOVED, "the proposal %s is gone", prepare->spec.proposal);
+	if (strcmp(head->commit, source) != 0)
+		return err_set(err, ERR_MOVED, "the proposal %s is at %.12s now, not at %.12s", prepare->spec.proposal, head->commit, source);
+	return err_set(err, ERR_MOVED, "%s is at %.12s now, not at %.12s", target->remote, target->commit, base);
+}
+
+/* 1: the source is on the target already. */
+static int fetch(struct prepare *prepare, struct err *err)
+{
+	struct check_source source;
+	struct tree_want wants[2] = {{.remote = prepare->spec.target}};
+
+	steps_begin(&prepare->steps, "fetch");
+	if (check_source(prepare->program, &prepare->spec, &source, err) < 0)
+		return -1;
+	wants[1].remote = source.ref;
+	if (output_say(prepare->output, err, "fetching %s and %s", wants[0].remote, wants[1].remote) < 0)
+		return -1;
+	if (open_tree(prepare, err) < 0 || tree_fetch(prepare->tree, wants, source.url ? 1 : 2, err) < 0 ||
+		(source.url && tree_fetch_from(prepare->tree, source.url, &wants[1], err) < 0))
+		return -1;
+	return check_heads(prepare, &wants[0], &wants[1], err);
+}
+
+static int say_conflicts(struct prepare *prepare, struct err *err)
+{
+	struct err ignored = {0};
+	struct output_stream *stream = output_stream(prepare->output, "byoci:   ");
+	const char *lines = prepare->merged.conflicts;
+
+	output_say(prepare->output, &ignored, "it does not merge:");
+	output_stream_add(stream, lines, strlen(lines), &ignored);
+	output_stream_end(stream, &ignored);
+	return err_wrap(err, "does not merge with %s", prepare->spec.target);
+}
+
+/* A merge that changes nothing is of what is there already, or of what was undone there. */
+static int check_change(struct prepare *prepare, struct err *err)
+{
+	const struct spec_tree *tree = &prepare->spec.trees[0];
+	bool landed = false;
+
+	if (strcmp(prepare->merged.tree, prepare->base_tree) != 0)
+		return 0;
+	if (tree_descends(prepare->tree, tree->merges[0].source, tree->base, &landed, err) < 0)
+		return -1;
+	return landed ? 1 : 0;
+}
+
+static int merge(struct prepare *prepare, struct err *err)
+{
+	const struct spec_merge *wanted = &prepare->spec.trees[0].merges[0];
+	struct tree_merge request = {
+		.base = prepare->spec.trees[0].base, .source = wanted->source, .message = wanted->message, .date = wanted->date};
+
+	steps_begin(&prepare->steps, "merge");
+	if (!spec_author_split(prepare->arena, wanted->author, &request.author, &request.mail))
+		return err_set(err, ERR_INPUT, "spec: author: not of the form NAME <MAIL>");
+	if (output_say(prepare->output, err, "merging %.12s into %.12s", request.source, request.base) < 0)
+		return -1;
+	if (tree_merge(prepare->tree, prepare->arena, &request, &prepare->merged, err) < 0)
+		return prepare->merged.conflicts ? say_conflicts(prepare, err) : -1;
+	if (wanted->commit && strcmp(wanted->commit, prepare->merged.commit) != 0)
+		return err_set(err, ERR_SYSTEM, "the merge is %s here, and %s was expected", prepare->merged.commit, wanted->commit);
+	if (output_say(prepare->output, err, "the merge is %s", prepare->merged.commit) < 0)
+		return -1;
+	return check_change(prepare, err);
+}
+
+static int export(struct prepare *prepare, struct err *err)
+{
+	const char *index = builds_path(prepare->program, prepare->arena, prepare->build, "index", err);
+
+	steps_begin(&prepare->steps, "export");
+	prepare->layer = builds_path(prepare->program, prepare->arena, prepare->build, "layer", err);
+	if (!index || !prepare->layer || export_check(prepare->tree, prepare->merged.tree, err) < 0)
+		return -1;
+	const char *workspace = arena_printf(prepare->arena, "%s/workspace", prepare->layer);
+	if (file_make_folder(workspace, 0755, err) < 0)
+		return -1;
+	return export_files(prepare->tree, prepare->merged.tree, workspace, index, err);
+}
+
+static int work(struct prepare *prepare, struct err *err)
+{
+	const char *path = builds_path(prepare->program, prepare->arena, prepare->build, "log", err);
+
+	if (!path || builds_spec(prepare->program, prepare->arena, prepare->build, &prepare->spec, err) < 0)
+		return -1;
+	prepare->output = output_open(path, OUTPUT_LINE * 20, err);
+	if (!prepare->output)
+		return -1;
+	int done = fetch(prepare, err);
+	CRASH_POINT("prepare.fetched");
+	if (done == 0)
+		done = merge(prepare, err);
+	CRASH_POINT("prepare.merged");
+	if (done == 0)
+		done = export(prepare, err);
+	CRASH_POINT("prepare.exported");
+	return done;
+}
+
+static int tell(struct prepare *prepare, enum outcome outcome, const char *reason)
+{
+	steps_end(&prepare->steps);
+	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:o}", "outcome", outcome_word(outcome), "reason", reason, "merge",
+		prepare->merged.commit, "tree", prepare->merged.tree, "steps", steps_json(&prepare->steps));
+	int done = json ? json_dumpf(json, stdout, JSON_COMPACT) : -1;
+
+	json_decref(json);
+	return done == 0 && fflush(stdout) == 0 ? 0 : outcome_exit(OUTCOME_INFRASTRUCTURE);
+}
+
+int prepare_verb(const struct program *program, const char *build)
+{
+	struct arena *arena = arena_new();
+	struct prepare prepare = {.program = program, .arena = arena, .build = build};
+	struct err err = {0};
+
+	int done = work(&prepare, &err);
+	enum outcome outcome = done < 0 ? ending_of_error(&err) : done > 0 ? OUTCOME_LANDED : OUTCOME_SUCCESS;
+	const char *reason = done < 0 ? output_line(arena, err.text, strlen(err.text), sizeof err.text)
+		: done > 0 ? "it is on the target already" : "";
+	done = tell(&prepare, outcome, reason);
+	output_close(prepare.output);
+	tree_free(prepare.tree);
+	arena_free(arena);
+	return done;
+}
+
+static const char *non_empty(struct arena *arena, const char *text)
+{
+	return *text ? arena_strdup(arena, text) : NULL;
+}
+
+int prepare_read(struct arena *arena, const void *bytes, size_t length, struct ending *ending, struct err *err)
+{
+	const char *word, *reason, *commit, *tree;
+	json_t *steps = NULL;
+	int done = -1;
+
+	json_t *json = jsonget_parse(bytes, length, 1000, err);
+	if (!json || jsonget_string(json, "outcome", &word, err) < 0 || jsonget_string(json, "reason", &reason, err) < 0 ||
+		jsonget_string(json, "merge", &commit, err) < 0 || jsonget_string(json, "tree", &tree, err) < 0 ||
+		jsonget_array(json, "steps", &steps, err) < 0 || steps_read(&ending->steps, arena, steps, err) < 0)
+		goto err0;
+	if (!outcome_from_word(word, &ending->outcome)) {
+		err_set(err, ERR_INPUT, "outcome: not a word for an outcome");
+		goto err0;
+	}
+	ending->reason = arena_strdup(arena, reason);
+	ending->merge = non_empty(arena, commit);
+	ending->tree = non_empty(arena, tree);
+	done = 0;
+err0:
+	json_decref(json);
+	return done;
+}

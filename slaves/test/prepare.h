@@ -1,0 +1,18 @@
+/*
+ * The part of a build that is done before its worker is needed: fetch, merge, export. A process of its own (`byoci-slave prepare
+ * BUILD`), so that its leader can end it at any moment.
+ */
+#ifndef BYOCI_SLAVES_PREPARE_H
+#define BYOCI_SLAVES_PREPARE_H
+
+#include <stddef.h>
+
+#include "slaves/common/ending.h"
+
+/* Says what it does in the build's log and writes one JSON text to standard output. Returns the exit status: 0 when that was written. */
+int prepare_verb(const struct program *program, const char *build);
+
+/* Reads that text into *ending; texts are in the arena. OUTCOME_SUCCESS: exported, go on. ERR_INPUT. */
+int prepare_read(struct arena *arena, const void *bytes, size_t length, struct ending *ending, struct err *err);
+
+#endif

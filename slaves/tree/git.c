@@ -1,0 +1,123 @@
+#include "slaves/tree/git.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/strv.h"
+#include "conf/gitenv.h"
+#include "slaves/common/output.h"
+
+#define GIT_OUTPUT_MAXIMUM ((size_t)256 * 1024 * 1024)
+#define GIT_WORDS_MAXIMUM 600
+
+struct git {
+	char *repository;
+	struct strv environment;
+};
+
+struct git *git_new(const struct conf *conf, const char *repository, const char *ssh_key, struct err *err)
+{
+	struct git *git = calloc(1, sizeof *git);
+
+	if (!git || !(git->repository = strdup(repository)))
+		abort();
+	if (gitenv_make(conf, &(struct gitenv){.ssh_key = ssh_key}, &git->environment, err) < 0) {
+		git_free(git);
+		return NULL;
+	}
+	return git;
+}
+
+void git_free(struct git *git)
+{
+	if (!git)
+		return;
+	strv_release(&git->environment);
+	free(git->repository);
+	free(git);
+}
+
+static void push_all(struct strv *strv, const char *const *texts)
+{
+	for (; texts && *texts; texts++)
+		strv_push(strv, *texts);
+}
+
+int git_run(const struct git *git, const struct git_call *call, struct child_result *result, struct err *err)
+{
+	struct strv argv = STRV_INIT, environment = STRV_INIT;
+
+	gitenv_command(&argv, git->repository);
+	push_all(&argv, call->options);
+	push_all(&argv, call->arguments);
+	push_all(&environment, (const char *const *)git->environment.v);
+	push_all(&environment, call->environment);
+
+	struct child child = CHILD_INIT;
+	child.argv = (const char *const *)argv.v;
+	child.environment = (const char *const *)environment.v;
+	child.dies_with_parent = true;
+	const struct child_input input = {.bytes = call->input,
+		.length = call->input_length,
+		.maximum = GIT_OUTPUT_MAXIMUM,
+		.limit_ms = call->limit_ms ? call->limit_ms : GIT_LIMIT_MS};
+	int done = child_run(&child, &input, result, err);
+	if (done < 0)
+		err_wrap(err, "git %s", call->arguments[0]);
+	strv_release(&argv);
+	strv_release(&environment);
+	return done;
+}
+
+char *git_text(const struct git *git, struct arena *arena, const struct git_call *call, size_t *length, struct err *err)
+{
+	struct child_result result;
+	char *text = NULL;
+
+	if (git_run(git, call, &result, err) < 0)
+		goto err0;
+	if (result.status != 0) {
+		git_failed(&result, call->arguments[0], err);
+		goto err0;
+	}
+	size_t bytes = result.out.length;
+	if (bytes > 0 && result.out.data[bytes - 1] == '\n')
+		bytes--;
+	text = arena_memdup(arena, bytes > 0 ? result.out.data : "", bytes);
+	if (length)
+		*length = bytes;
+err0:
+	child_result_release(&result);
+	return text;
+}
+
+/* What git and ssh say when the other side cannot be reached or does not let us in (LC_ALL=C.UTF-8). */
+static bool out_of_reach(const char *words)
+{
+	static const char *const signs[] = {
+		"Could not read from remote repository",
+		"does not appear to be a git repository",
+		"unable to access",
+		"Could not resolve hostname",
+		"Connection refused",
+		"the remote end hung up unexpectedly",
+	};
+
+	for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
+		if (strstr(words, signs[i]))
+			return true;
+	return false;
+}
+
+int git_failed(const struct child_result *result, const char *subcommand, struct err *err)
+{
+	const char *words = result->err.data ? result->err.data : "";
+	struct arena *arena = arena_new();
+
+	const char *line = output_line(arena, words, strlen(words), GIT_WORDS_MAXIMUM);
+	err_set(err, out_of_reach(words) ? ERR_NETWORK : ERR_SYSTEM, "git %s ended with %d: %s", subcommand, result->status,
+		*line ? line : "it said nothing");
+	arena_free(arena);
+	return -1;
+}

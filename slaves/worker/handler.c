@@ -1,0 +1,360 @@
+#include "slaves/worker/handler.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/sock.h"
+#include "slaves/worker/backing.h"
+#include "slaves/worker/slot.h"
+#include "slaves/worker/worker.h"
+#include "slaves/worker/worker_wire.h"
+
+#define IDLE_LIMIT_US (10 * 60 * (int64_t)1000000) /* of a connection without a worker */
+
+enum state {
+	STATE_NEW,     /* no worker */
+	STATE_READY,   /* waiting for a command */
+	STATE_RUNNING, /* the command runs */
+	STATE_ENDED,   /* it has ended, or was stopped before */
+	STATE_REMOVED,
+	STATES
+};
+
+static const char *const state_names[STATES] = {
+	[STATE_NEW] = "there is no worker yet",
+	[STATE_READY] = "the worker waits for its command",
+	[STATE_RUNNING] = "its command is running",
+	[STATE_ENDED] = "its command has ended",
+	[STATE_REMOVED] = "the worker was removed",
+};
+
+struct handler {
+	struct arena *arena;
+	struct conf *conf;
+	int connection;
+	uid_t uid;
+	pid_t sender;
+	pid_t pid; /* as the parent sees it */
+	int64_t process_start;
+	enum state state;
+	bool over; /* nothing more is read */
+	int64_t deadline_us;
+	struct worker *worker;
+	char build[WORKER_BUILD_SIZE];
+	char job[WORKER_SECTION_SIZE];
+};
+
+/* Fills the reply, which says WORKER_OK. -1: it failed. */
+typedef int act_fn(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err);
+
+static int act_build_backing(struct handler *handler, const struct worker_request *request, int *descriptors,
+	struct worker_reply *reply, struct err *err)
+{
+	return backing_build(handler->conf, request->section, descriptors[0], handler->connection, reply->text, err);
+}
+
+static int act_start(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	const struct worker_want want = {
+		.conf = handler->conf,
+		.build = request->build,
+		.job = request->section,
+		.job_digest = request->digest,
+		.layer = descriptors[0],
+		.owner = handler->uid,
+		.sender = handler->sender,
+		.pid = handler->pid,
+		.process_start = handler->process_start,
+	};
+
+	handler->worker = worker_start(handler->arena, &want, reply->text, err);
+	if (!handler->worker) {
+		handler->over = true; /* its mounts may be half made */
+		return -1;
+	}
+	memcpy(handler->build, request->build, sizeof handler->build);
+	memcpy(handler->job, request->section, sizeof handler->job);
+	reply->slot = worker_slot(handler->worker);
+	handler->deadline_us = worker_expiry_us(handler->worker);
+	log_info(LOG_WHAT("worker started"), LOG_TEXT("build", handler->build), LOG_TEXT("job", handler->job),
+		LOG_NUMBER("slot", reply->slot));
+	return 0;
+}
+
+/* What a test gets is a way out, and nothing that it could read, truncate or map. */
+static bool is_pipe_end(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	struct stat st;
+
+	return flags >= 0 && (flags & (O_ACCMODE | O_PATH)) == O_WRONLY && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+static int act_exec(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	(void)reply;
+	if (strcmp(request->section, handler->job) != 0)
+		return err_set(err, ERR_REFUSED, "the worker was started for job %s", handler->job);
+	if (!is_pipe_end(descriptors[0]) || !is_pipe_end(descriptors[1]))
+		return err_set(err, ERR_INPUT, "stdout and stderr must be writing ends of pipes: nothing else goes into a worker");
+	return worker_exec(handler->worker, descriptors[0], descriptors[1], err);
+}
+
+static int act_stop(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	(void)request;
+	(void)descriptors;
+	(void)reply;
+	return worker_stop(handler->worker, err);
+}
+
+static void reply_ended(struct handler *handler);
+
+static int act_remove(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	struct worker *worker = handler->worker;
+	struct err ignored = {0};
+	int rc;
+
+	(void)request;
+	(void)descriptors;
+	(void)reply;
+	if (handler->state == STATE_RUNNING && worker_stop(worker, &ignored) == 0)
+		reply_ended(handler);
+	handler->over = true;
+	handler->worker = NULL;
+	rc = worker ? worker_remove(worker, err) : 0;
+	log_info(LOG_WHAT("worker removed"), LOG_TEXT("build", handler->build), LOG_TEXT("why", rc < 0 ? err->text : "asked for"));
+	return rc;
+}
+
+/* What may be done when, and what comes of it. */
+static const struct step {
+	act_fn *act; /* NULL: not now */
+	enum state next;
+} steps[STATES][WORKER_OPERATIONS] = {
+	[STATE_NEW] = {
+		[WORKER_BUILD_BACKING] = {act_build_backing, STATE_NEW},
+		[WORKER_START] = {act_start, STATE_READY},
+		[WORKER_REMOVE] = {act_remove, STATE_REMOVED},
+	},
+	[STATE_READY] = {
+		[WORKER_EXEC] = {act_exec, STATE_RUNNING},
+		[WORKER_STOP] = {act_stop, STATE_ENDED},
+		[WORKER_REMOVE] = {act_remove, STATE_REMOVED},
+	},
+	[STATE_RUNNING] = {
+		[WORKER_STOP] = {act_stop, STATE_RUNNING}, /* until its end was told */
+		[WORKER_REMOVE] = {act_remove, STATE_REMOVED},
+	},
+	[STATE_ENDED] = {
+		[WORKER_STOP] = {act_stop, STATE_ENDED},
+		[WORKER_REMOVE] = {act_remove, STATE_REMOVED},
+	},
+};
+
+static void send_reply(struct handler *handler, const struct worker_reply *reply)
+{
+	struct err err = {0};
+
+	if (sock_send(handler->connection, reply, sizeof *reply, NULL, 0, &err) < 0)
+		handler->over = true;
+}
+
+/* The text of an error may be longer than that of a reply. */
+static void set_error(struct worker_reply *reply, const struct err *err)
+{
+	reply->error = (int32_t)worker_wire_error(err->kind);
+	reply->status = 0;
+	memset(reply->text, 0, sizeof reply->text);
+	memcpy(reply->text, err->text, strnlen(err->text, sizeof reply->text - 1));
+}
+
+static void reply_ended(struct handler *handler)
+{
+	struct worker_reply reply = {.version = WORKER_VERSION, .operation = WORKER_EXEC};
+	int status;
+
+	if (!worker_ended(handler->worker, &status, reply.text))
+		return;
+	reply.status = status;
+	handler->state = STATE_ENDED;
+	log_info(LOG_WHAT("command ended"), LOG_TEXT("build", handler->build), LOG_NUMBER("status", status),
+		LOG_TEXT("limits", reply.text));
+	send_reply(handler, &reply);
+}
+
+static int check_now(const struct handler *handler, const struct worker_request *request, struct err *err)
+{
+	if (handler->uid == 0 && request->operation != WORKER_BUILD_BACKING)
+		return err_set(err, ERR_REFUSED, "root may only have backings built over this socket");
+	if (!steps[handler->state][request->operation].act)
+		return err_set(err, ERR_INPUT, "%s can't be done now: %s", worker_wire_name(request->operation),
+		state_names[handler->state]);
+	if (*request->build && *handler->build && strcmp(request->build, handler->build) != 0)
+		return err_set(err, ERR_REFUSED, "this connection is for build %s", handler->build);
+	return 0;
+}
+
+static void handle(struct handler *handler, const struct worker_request *request, int *descriptors)
+{
+	const struct step *step = &steps[handler->state][request->operation];
+	struct worker_reply reply = {.version = WORKER_VERSION, .operation = request->operation};
+	struct err err = {0};
+
+	if (check_now(handler, request, &err) < 0 || step->act(handler, request, descriptors, &reply, &err) < 0) {
+		log_warning(LOG_WHAT(worker_wire_name(request->operation)), LOG_TEXT("build", request->build),
+			LOG_TEXT("section", request->section), LOG_ERR(&err));
+		set_error(&reply, &err);
+		send_reply(handler, &reply);
+		return;
+	}
+	handler->state = step->next;
+	if (request->operation != WORKER_EXEC) /* its reply comes when it has ended */
+		send_reply(handler, &reply);
+}
+
+static void receive(struct handler *handler)
+{
+	int descriptors[SOCK_DESCRIPTORS];
+	struct worker_request request = {0};
+	char bytes[sizeof request + 1];
+	struct err err = {0};
+	size_t count;
+	ssize_t length = sock_receive(handler->connection, bytes, sizeof bytes, descriptors, &count, &err);
+
+	if (length == 0) {
+		handler->over = true;
+	} else if (length < 0 || worker_wire_check(bytes, (size_t)length, count, &request, &err) < 0) {
+		log_warning(LOG_WHAT("not a request"), LOG_NUMBER("uid", handler->uid), LOG_ERR(&err));
+		handler_turn_away(handler->connection, &err);
+		handler->over = true;
+	} else {
+		handle(handler, &request, descriptors);
+	}
+	while (count)
+		close(descriptors[--count]);
+}
+
+/* Until something happens; false: not before the deadline. */
+static bool wait_for_it(const struct handler *handler, bool *readable)
+{
+	struct pollfd waits[] = {
+		{.fd = handler->connection, .events = POLLIN},
+		{.fd = handler->worker ? worker_pidfd(handler->worker) : -1, .events = POLLIN},
+	};
+	int64_t left_ms = (handler->deadline_us - clock_monotonic_us()) / 1000 + 1;
+
+	*readable = false;
+	if (left_ms <= 0)
+		return false;
+	if (poll(waits, 2, left_ms > INT_MAX ? INT_MAX : (int)left_ms) > 0)
+		*readable = waits[0].revents != 0;
+	return true;
+}
+
+static void serve(struct handler *handler)
+{
+	bool readable;
+
+	while (!handler->over) {
+		if (!wait_for_it(handler, &readable)) {
+			log_warning(LOG_WHAT("past its expiry"), LOG_TEXT("build", handler->build));
+			return;
+		}
+		if (handler->worker)
+			reply_ended(handler);
+		if (readable)
+			receive(handler);
+		if (handler->worker && handler->state == STATE_RUNNING)
+			reply_ended(handler); /* STOP has ended it */
+	}
+}
+
+static int prepare(struct handler *handler, const struct conf_source *source, struct err *err)
+{
+	char self[32] = "";
+
+	/* Until there is a worker, mounts are the parent's, so that /proc knows us by our number out there. */
+	if (readlink("/proc/self", self, sizeof self - 1) < 0)
+		return err_set_errno(err, errno, "/proc/self");
+	handler->pid = (pid_t)strtol(self, NULL, 10);
+	handler->process_start = slot_process_start(handler->pid);
+	return conf_load(&handler->conf, source, err);
+}
+
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn void run(const struct handler_want *want)
+{
+	struct handler handler = {.arena = arena_new(), .connection = want->connection, .uid = want->uid, .sender = want->sender,
+		.deadline_us = clock_monotonic_us() + IDLE_LIMIT_US};
+	struct err err = {0};
+
+	reset_signals();
+	close(want->listener);
+	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+	if (prepare(&handler, want->source, &err) < 0) {
+		log_error(LOG_WHAT("connection"), LOG_ERR(&err));
+		handler_turn_away(want->connection, &err);
+		_exit(1);
+	}
+	serve(&handler);
+	if (handler.worker && worker_remove(handler.worker, &err) < 0) {
+		log_error(LOG_WHAT("worker not removed"), LOG_TEXT("build", handler.build), LOG_ERR(&err));
+		_exit(1);
+	}
+	if (handler.worker)
+		log_info(LOG_WHAT("worker removed"), LOG_TEXT("build", handler.build), LOG_TEXT("why", "its connection closed"));
+	_exit(0);
+}
+
+pid_t handler_start(const struct handler_want *want, struct err *err)
+{
+	/* Not fork(): the child must be the first process of its namespace, so that the kernel ends with it all that it started. */
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, 0UL);
+
+	if (pid == 0)
+		run(want);
+	if (pid < 0)
+		return err_set_errno(err, errno, "no process for a connection");
+	return pid;
+}
+
+void handler_turn_away(int connection, const struct err *reason)
+{
+	struct worker_reply reply = {.version = WORKER_VERSION};
+	struct err err = {0};
+
+	set_error(&reply, reason);
+	if (sock_send(connection, &reply, sizeof reply, NULL, 0, &err) < 0)
+		log_debug(LOG_WHAT("turned away, and did not wait for the reason"));
+}

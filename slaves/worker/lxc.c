@@ -1,0 +1,344 @@
+#include "slaves/worker/lxc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lxc/attach_options.h>
+#include <lxc/lxccontainer.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "slaves/worker/rootfs.h"
+
+#define INIT "/dev/init" /* inside; /dev is a tmpfs of the container's own */
+#define STOP_LIMIT_S 10
+#define CPU_PERIOD_US 100000
+#define LOG_MAXIMUM (1024 * 1024)
+
+struct lxc {
+	struct lxc_container *container;
+	int init; /* pidfd of its first process */
+	const char *log;
+	struct arena *arena;
+};
+
+static const char *const init_paths[] = {"/usr/bin/catatonit", "/usr/libexec/podman/catatonit",
+	"/usr/libexec/catatonit/catatonit"};
+
+/* The same for each container; order as given. */
+static const struct setting {
+	const char *key, *value;
+} settings[] = {
+	{"lxc.log.level", "WARN"},
+	{"lxc.uts.name", "worker"},
+	{"lxc.net.0.type", "empty"},
+	{"lxc.net.0.flags", "up"}, /* of lo */
+	{"lxc.autodev", "1"},
+	{"lxc.console.path", "none"},
+	{"lxc.tty.max", "0"},
+	{"lxc.pty.max", "64"},
+	{"lxc.mount.auto", "proc:mixed sys:ro"},
+	{"lxc.no_new_privs", "1"},
+	{"lxc.cap.keep",
+	"chown dac_override fowner fsetid kill setgid setuid setpcap net_bind_service sys_chroot audit_write setfcap"},
+	{"lxc.prlimit.core", "0"},
+	{"lxc.signal.halt", "SIGKILL"},
+	{"lxc.signal.stop", "SIGKILL"},
+};
+
+/*
+ * What is refused beside liblxc's own list: new user namespaces, in which a test would get back the capabilities that
+ * were taken away, and doors into the kernel that tests of programs do not need.
+ */
+static const char seccomp[] =
+	"2\n"
+	"denylist\n"
+	"reject_force_umount\n"
+	"[all]\n"
+	"unshare errno 1 [0,0x10000000,SCMP_CMP_MASKED_EQ,0x10000000]\n"
+	"clone errno 1 [0,0x10000000,SCMP_CMP_MASKED_EQ,0x10000000]\n"
+	"clone3 errno 38\n" /* its flags can't be looked at; the C library then takes clone */
+	"setns errno 1\n"
+	"mount errno 1\n"
+	"mount_setattr errno 1\n"
+	"move_mount errno 1\n"
+	"open_tree errno 1\n"
+	"fsopen errno 1\n"
+	"fsconfig errno 1\n"
+	"fsmount errno 1\n"
+	"fspick errno 1\n"
+	"pivot_root errno 1\n"
+	"kexec_load errno 1\n"
+	"kexec_file_load errno 1\n"
+	"open_by_handle_at errno 1\n"
+	"init_module errno 1\n"
+	"finit_module errno 1\n"
+	"delete_module errno 1\n"
+	"add_key errno 1\n"
+	"request_key errno 1\n"
+	"keyctl errno 1\n"
+	"bpf errno 1\n"
+	"perf_event_open errno 1\n"
+	"userfaultfd errno 1\n"
+	"io_uring_setup errno 38\n"
+	"io_uring_enter errno 38\n"
+	"io_uring_register errno 38\n"
+	"vhangup errno 1\n"
+	"swapon errno 1\n"
+	"swapoff errno 1\n"
+	"acct errno 1\n"
+	"quotactl errno 1\n"
+	"reboot errno 1\n";
+
+/*
+ * What liblxc wrote to its log, as far as it is an error: the first such line says the most. "lxc TIME ERROR WHERE -
+ * FILE:FUNCTION:LINE - WORDS".
+ */
+static int set_from_log(const struct lxc *lxc, const char *what, struct err *err)
+{
+	struct err unread = {0};
+	char *rest = file_read(lxc->arena, lxc->log, LOG_MAXIMUM, NULL, &unread);
+	const char *line;
+
+	while (rest && (line = strsep(&rest, "\n"))) {
+		const char *words = strstr(line, " ERROR ");
+
+		if (words && (words = strstr(words, " - ")) && (words = strstr(words + 3, " - ")))
+			return err_set(err, ERR_SYSTEM, "container: it cannot be %s: %s", what, words + 3);
+	}
+	return err_set(err, ERR_SYSTEM, "container: it cannot be %s, and liblxc does not say why", what);
+}
+
+static int set(const struct lxc *lxc, const char *key, const char *value, struct err *err)
+{
+	if (!lxc->container->set_config_item(lxc->container, key, value))
+		return err_set(err, ERR_SYSTEM, "container: liblxc %s takes no %s = %s", lxc_get_version(), key, value);
+	return 0;
+}
+
+static int setf(const struct lxc *lxc, struct err *err, const char *key, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static int setf(const struct lxc *lxc, struct err *err, const char *key, const char *format, ...)
+{
+	va_list values;
+	char *value;
+
+	va_start(values, format);
+	value = arena_vprintf(lxc->arena, format, values);
+	va_end(values);
+	return set(lxc, key, value, err);
+}
+
+static int write_seccomp(const char *path, struct err *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	ssize_t put = fd < 0 ? -1 : write(fd, seccomp, sizeof seccomp - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (put != (ssize_t)sizeof seccomp - 1)
+		return err_set_errno(err, put < 0 ? errno : ENOSPC, "%s: cannot be written", path);
+	return 0;
+}
+
+static int configure_files(const struct lxc *lxc, const struct lxc_want *want, struct err *err)
+{
+	const char *profile = arena_printf(lxc->arena, "%s/seccomp", want->scratch);
+	const char *init = NULL;
+
+	for (size_t i = 0; !init && i < sizeof init_paths / sizeof *init_paths; i++)
+		if (access(init_paths[i], X_OK) == 0)
+			init = init_paths[i];
+	if (!init)
+		return err_set(err, ERR_CONFIG, "%s: there is no init for containers; install the package catatonit", init_paths[0]);
+	if (write_seccomp(profile, err) < 0)
+		return -1;
+	if (set(lxc, "lxc.seccomp.profile", profile, err) < 0 ||
+		set(lxc, "lxc.log.file", lxc->log, err) < 0 ||
+		setf(lxc, err, "lxc.rootfs.path", "dir:%s", want->rootfs) < 0 ||
+		setf(lxc, err, "lxc.mount.entry", "tmpfs dev/shm tmpfs nosuid,nodev,create=dir,mode=1777,size=%lld 0 0",
+		(long long)want->memory / 2) < 0 ||
+		setf(lxc, err, "lxc.mount.entry", "%s %s none bind,ro,nosuid,nodev,create=file 0 0", init, INIT + 1) < 0)
+		return -1;
+	return 0;
+}
+
+/* Debian's AppArmor profile for containers, where AppArmor is on and knows it. */
+static int configure_apparmor(const struct lxc *lxc, struct err *err)
+{
+	struct err unread = {0};
+	const char *on = file_read(lxc->arena, "/sys/module/apparmor/parameters/enabled", 16, NULL, &unread);
+	const char *profiles;
+
+	if (!on || *on != 'Y')
+		return 0;
+	profiles = file_read(lxc->arena, "/sys/kernel/security/apparmor/profiles", LOG_MAXIMUM, NULL, &unread);
+	if (profiles && strstr(profiles, "lxc-container-default-cgns "))
+		return set(lxc, "lxc.apparmor.profile", "lxc-container-default-cgns", err);
+	return set(lxc, "lxc.apparmor.profile", "unconfined", err);
+}
+
+static int limit_memory(const struct lxc *lxc, const struct lxc_want *want, struct err *err)
+{
+	const char *folder = cgroup_folder(want->cgroup, lxc->arena, "memory", "");
+
+	if (cgroup_version(want->cgroup, "memory") == 2) {
+		if (setf(lxc, err, "lxc.cgroup2.memory.max", "%lld", (long long)want->memory) < 0)
+			return -1;
+		if (access("/proc/swaps", F_OK) == 0) /* this kernel can swap */
+			return set(lxc, "lxc.cgroup2.memory.swap.max", "0", err);
+		return 0;
+	}
+	if (setf(lxc, err, "lxc.cgroup.memory.limit_in_bytes", "%lld", (long long)want->memory) < 0)
+		return -1;
+	if (access(arena_printf(lxc->arena, "%smemory.memsw.limit_in_bytes", folder), F_OK) == 0)
+		return setf(lxc, err, "lxc.cgroup.memory.memsw.limit_in_bytes", "%lld", (long long)want->memory);
+	return 0;
+}
+
+static int limit_cpus(const struct lxc *lxc, const struct lxc_want *want, struct err *err)
+{
+	long long quota = (long long)want->cpus * CPU_PERIOD_US;
+
+	if (!want->cpus)
+		return 0;
+	switch (cgroup_version(want->cgroup, "cpu")) {
+	case 1:
+		if (setf(lxc, err, "lxc.cgroup.cpu.cfs_period_us", "%d", CPU_PERIOD_US) < 0)
+			return -1;
+		return setf(lxc, err, "lxc.cgroup.cpu.cfs_quota_us", "%lld", quota);
+	case 2:
+		return setf(lxc, err, "lxc.cgroup2.cpu.max", "%lld %d", quota, CPU_PERIOD_US);
+	default:
+		return err_set(err, ERR_CONFIG, "cpus = %lld: this machine has no control group that limits it", (long long)want->cpus);
+	}
+}
+
+static int configure_limits(const struct lxc *lxc, const struct lxc_want *want, struct err *err)
+{
+	const char *pids = cgroup_version(want->cgroup, "pids") == 2 ? "lxc.cgroup2.pids.max" : "lxc.cgroup.pids.max";
+
+	if (limit_memory(lxc, want, err) < 0 || limit_cpus(lxc, want, err) < 0 ||
+		setf(lxc, err, pids, "%lld", (long long)want->processes) < 0 ||
+		setf(lxc, err, "lxc.cgroup.dir.container", "%s/box", want->name) < 0 ||
+		setf(lxc, err, "lxc.cgroup.dir.monitor", "%s/monitor", want->name) < 0 ||
+		setf(lxc, err, "lxc.cgroup.dir.monitor.pivot", "%s/pivot", want->name) < 0)
+		return -1;
+	return 0;
+}
+
+static int configure(const struct lxc *lxc, const struct lxc_want *want, struct err *err)
+{
+	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+		if (set(lxc, settings[i].key, settings[i].value, err) < 0)
+			return -1;
+	if (setf(lxc, err, "lxc.idmap", "u 0 %lld %d", (long long)want->ids, ROOTFS_IDS) < 0 ||
+		setf(lxc, err, "lxc.idmap", "g 0 %lld %d", (long long)want->ids, ROOTFS_IDS) < 0 ||
+		configure_apparmor(lxc, err) < 0 || configure_limits(lxc, want, err) < 0)
+		return -1;
+	return configure_files(lxc, want, err);
+}
+
+static struct lxc *new_container(struct arena *arena, const struct lxc_want *want, struct err *err)
+{
+	struct lxc *lxc = arena_alloc(arena, sizeof *lxc);
+
+	/* As root of the host we write the id maps ourselves: newuidmap, if it is found, wants the ids in /etc/subuid. */
+	if (setenv("PATH", "/nowhere", 1) < 0) {
+		err_set_errno(err, errno, "container");
+		return NULL;
+	}
+	lxc->arena = arena;
+	lxc->init = -1;
+	lxc->log = arena_printf(arena, "%s/log", want->scratch);
+	lxc->container = lxc_container_new(want->name, want->scratch);
+	if (!lxc->container)
+		err_set(err, ERR_SYSTEM, "container: liblxc makes none in %s", want->scratch);
+	return lxc->container ? lxc : NULL;
+}
+
+/* liblxc puts whoever starts a container into the container's groups, and takes them out again only when all goes well. */
+static int start_and_return(struct lxc *lxc, const struct lxc_want *want, struct err *err)
+{
+	char *const init[] = {(char *)(uintptr_t)INIT, (char *)(uintptr_t)"-P", NULL};
+	bool started;
+
+	lxc->container->want_daemonize(lxc->container, true);
+	lxc->container->want_close_all_fds(lxc->container, true);
+	started = lxc->container->start(lxc->container, 0, init);
+	if (cgroup_return(want->cgroup, err) < 0)
+		return -1;
+	if (!started)
+		return set_from_log(lxc, "started", err);
+	lxc->init = lxc->container->init_pidfd(lxc->container);
+	if (lxc->init < 0)
+		return set_from_log(lxc, "watched", err);
+	return 0;
+}
+
+struct lxc *lxc_start(struct arena *arena, const struct lxc_want *want, struct err *err)
+{
+	struct lxc *lxc = new_container(arena, want, err);
+
+	if (!lxc)
+		return NULL;
+	if (configure(lxc, want, err) < 0 || start_and_return(lxc, want, err) < 0) {
+		lxc_free(lxc);
+		return NULL;
+	}
+	return lxc;
+}
+
+int lxc_run(struct lxc *lxc, const struct lxc_program *program, pid_t *pid, struct err *err)
+{
+	static const char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
+		"LANG=C.UTF-8", "CI=true", NULL};
+	lxc_attach_command_t run = {.program = (char *)(uintptr_t)program->argv[0], .argv = (char **)(uintptr_t)program->argv};
+	lxc_attach_options_t options = LXC_ATTACH_OPTIONS_DEFAULT;
+	int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int rc;
+
+	if (in < 0)
+		return err_set_errno(err, errno, "/dev/null");
+	options.attach_flags |= LXC_ATTACH_NO_NEW_PRIVS;
+	options.initial_cwd = (char *)(uintptr_t)program->folder;
+	options.env_policy = LXC_ATTACH_CLEAR_ENV;
+	options.extra_env_vars = (char **)(uintptr_t)environment;
+	options.uid = 0;
+	options.gid = 0;
+	options.stdin_fd = in;
+	options.stdout_fd = program->out;
+	options.stderr_fd = program->errors;
+	rc = lxc->container->attach(lxc->container, lxc_attach_run_command, &run, &options, pid);
+	close(in);
+	return rc < 0 ? set_from_log(lxc, "entered", err) : 0;
+}
+
+int lxc_kill(struct lxc *lxc, struct err *err)
+{
+	if (pidfd_send_signal(lxc->init, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+		return err_set_errno(err, errno, "container: its init cannot be killed");
+	return 0;
+}
+
+int lxc_await(struct lxc *lxc, struct err *err)
+{
+	if (!lxc->container->wait(lxc->container, "STOPPED", STOP_LIMIT_S))
+		return set_from_log(lxc, "stopped", err);
+	return 0;
+}
+
+void lxc_free(struct lxc *lxc)
+{
+	if (!lxc)
+		return;
+	if (lxc->init >= 0)
+		close(lxc->init);
+	lxc_container_put(lxc->container);
+}

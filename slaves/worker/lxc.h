@@ -1,0 +1,54 @@
+/*
+ * One unprivileged container through liblxc, configured in memory; the only file that includes its headers.
+ * The container is a child of the calling process's process namespace and ends with it. All calls block, for milliseconds.
+ */
+#ifndef BYOCI_SLAVES_LXC_H
+#define BYOCI_SLAVES_LXC_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "slaves/worker/cgroup.h"
+
+struct lxc;
+
+struct lxc_want {
+	const char *name;      /* of the container and of its control groups */
+	const char *rootfs;    /* folder; an overlay is fine */
+	const char *scratch;   /* empty folder for files of liblxc's and ours, not seen from inside */
+	int64_t ids;           /* root inside is this id outside, of ROOTFS_IDS */
+	int64_t memory;        /* bytes; what is written to tmpfs counts too */
+	int64_t processes;
+	int64_t cpus;          /* 0: all */
+	const struct cgroup *cgroup;
+};
+
+/* Starts it with an init that only waits and reaps (catatonit). Every limit holds, or it does not start. */
+struct lxc *lxc_start(struct arena *arena, const struct lxc_want *want, struct err *err);
+
+/*
+ * Runs a program in `folder` as root of the container, without any other descriptor or variable of ours. *pid is a child of the
+ * caller.
+ */
+struct lxc_program {
+	const char *const *argv; /* NULL-ended; argv[0] is a path inside */
+	const char *folder;
+	int out, errors;         /* its descriptors 1 and 2; 0 is /dev/null */
+};
+int lxc_run(struct lxc *lxc, const struct lxc_program *program, pid_t *pid, struct err *err);
+
+/*
+ * Kills everything in it, without waiting. Again is fine. Children from lxc_run() must be reaped by the caller before it can
+ * end.
+ */
+int lxc_kill(struct lxc *lxc, struct err *err);
+
+/* Waits until it has ended. */
+int lxc_await(struct lxc *lxc, struct err *err);
+
+/* NULL is allowed. The container should have been killed. */
+void lxc_free(struct lxc *lxc);
+
+#endif

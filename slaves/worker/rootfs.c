@@ -1,0 +1,225 @@
+#include "slaves/worker/rootfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* glibc's <sys/mount.h> and the kernel's <linux/mount.h> of Debian 12 can't both be included. */
+int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
+int umount2(const char *target, int flags);
+#define UNMOUNT_NOFOLLOW 8
+
+#define RUN "/run"
+#define BACKING RUN "/b"
+#define LAYER RUN "/l"
+#define WRITTEN RUN "/w"
+
+/* The ids [inside, inside + count) of a folder's files become [outside, …) in its mount. */
+struct idmap {
+	int64_t uid, gid, outside;
+	unsigned count;
+};
+
+static int make_private(struct err *err)
+{
+	if (unshare(CLONE_NEWNS) < 0)
+		return err_set_errno(err, errno, "no mount namespace");
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		return err_set_errno(err, errno, "no mounts of its own");
+	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return err_set_errno(err, errno, "/proc cannot be mounted");
+	return 0;
+}
+
+static int write_map(pid_t pid, const char *file, int64_t inside, const struct idmap *map)
+{
+	char path[64], line[96];
+	int fd, length;
+	ssize_t put;
+
+	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, file);
+	length = snprintf(line, sizeof line, "%lld %lld %u\n", (long long)inside, (long long)map->outside, map->count);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	put = write(fd, line, (size_t)length);
+	close(fd);
+	return put == length ? 0 : -1;
+}
+
+/* A user namespace with this map, held by its descriptor. It takes a process to make one; that ends at once. */
+static int user_namespace(const struct idmap *map, struct err *err)
+{
+	char path[64];
+	int fd = -1;
+	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, 0UL);
+
+	if (pid == 0)
+		for (;;)
+			pause();
+	if (pid < 0)
+		return err_set_errno(err, errno, "no user namespace");
+	snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
+	if (write_map(pid, "uid_map", map->uid, map) == 0 && write_map(pid, "gid_map", map->gid, map) == 0)
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		err_set_errno(err, errno, "no user namespace for ids %lld..%lld", (long long)map->outside,
+		(long long)map->outside + map->count - 1);
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return fd;
+}
+
+static int clone_tree(int folder)
+{
+	return (int)syscall(SYS_open_tree, folder, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+}
+
+/* As clone_tree, from inside the mount namespace of a process; we are back in ours afterwards. */
+static int clone_tree_of(int folder, pid_t pid)
+{
+	char path[64];
+	int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	int other, tree = -1, number;
+
+	snprintf(path, sizeof path, "/proc/%d/ns/mnt", (int)pid);
+	other = open(path, O_RDONLY | O_CLOEXEC);
+	if (own >= 0 && other >= 0 && setns(other, CLONE_NEWNS) == 0) {
+		tree = clone_tree(folder);
+		number = errno;
+		if (setns(own, CLONE_NEWNS) < 0)
+			err_fatal("a foreign mount namespace can't be left");
+		errno = number;
+	}
+	number = errno;
+	if (own >= 0)
+		close(own);
+	if (other >= 0)
+		close(other);
+	errno = number;
+	return tree;
+}
+
+/* A folder can be cloned only where its file system is mounted: in our mount namespace, else in that of who sent it. */
+static int clone_layer(const struct rootfs *rootfs, struct err *err)
+{
+	int tree = clone_tree(rootfs->layer);
+
+	if (tree < 0 && errno == EINVAL)
+		tree = clone_tree_of(rootfs->layer, rootfs->sender);
+	if (tree < 0)
+		return err_set_errno(err, errno, "the layer cannot be mounted (open_tree)");
+	return tree;
+}
+
+/* Mounts a cloned tree, read-only and with mapped ids, on `target`. */
+static int mount_mapped(int tree, const char *target, const struct idmap *map, struct err *err)
+{
+	struct mount_attr attributes = {
+		.attr_set = MOUNT_ATTR_IDMAP | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV,
+	};
+	int space = user_namespace(map, err);
+	int rc = -1;
+
+	if (space < 0)
+		return -1;
+	attributes.userns_fd = (__u64)space;
+	if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) < 0)
+		err_set_errno(err, errno, "%s: this kernel maps no ids on its file system (mount_setattr); ext4, xfs and btrfs are fine", target);
+	else if (mkdir(target, 0755) < 0 || syscall(SYS_move_mount, tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		err_set_errno(err, errno, "%s: cannot be mounted", target);
+	else
+		rc = 0;
+	close(space);
+	return rc;
+}
+
+static int make_folder(const char *path, int64_t owner, struct err *err)
+{
+	if (mkdir(path, 0755) < 0 || (owner && chown(path, (uid_t)owner, (gid_t)owner) < 0))
+		return err_set_errno(err, errno, "%s: the folder cannot be made", path);
+	return 0;
+}
+
+/* A private /run: all other mounts are in it, and liblxc's own files. */
+static int mount_run(struct err *err)
+{
+	if (mount("byoci", RUN, "tmpfs", MS_NOSUID | MS_NODEV, "size=16m,mode=755") < 0)
+		return err_set_errno(err, errno, "a private " RUN " cannot be mounted");
+	if (mkdir(ROOTFS_SCRATCH, 0711) < 0)
+		return err_set_errno(err, errno, ROOTFS_SCRATCH ": the folder cannot be made");
+	return 0;
+}
+
+static int mount_written(const struct rootfs *rootfs, struct err *err)
+{
+	char options[96];
+	long long files = rootfs->size / 4096;
+
+	snprintf(options, sizeof options, "size=%lld,nr_inodes=%lld,mode=755", (long long)rootfs->size, files < 16384 ? 16384
+		: files);
+	if (make_folder(WRITTEN, 0, err) < 0)
+		return -1;
+	if (mount("byoci", WRITTEN, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
+		return err_set_errno(err, errno, "a disk of %lld bytes cannot be mounted", (long long)rootfs->size);
+	if (make_folder(WRITTEN "/u", rootfs->ids, err) < 0 || make_folder(WRITTEN "/k", rootfs->ids, err) < 0)
+		return -1;
+	return 0;
+}
+
+static int mount_all(const struct rootfs *rootfs, int backing_tree, int layer_tree, struct err *err)
+{
+	const struct idmap backing = {.outside = rootfs->ids, .count = ROOTFS_IDS};
+	const struct idmap layer = {.uid = rootfs->owner, .gid = rootfs->group, .outside = rootfs->ids, .count = 1};
+	const char *options = "lowerdir=" LAYER ":" BACKING ",upperdir=" WRITTEN "/u,workdir=" WRITTEN "/k";
+
+	if (make_private(err) < 0 || mount_run(err) < 0 || mount_mapped(backing_tree, BACKING, &backing, err) < 0 ||
+		mount_mapped(layer_tree, LAYER, &layer, err) < 0 || mount_written(rootfs, err) < 0 || make_folder(ROOTFS_PATH, 0,
+		err) < 0)
+		return -1;
+	if (mount("byoci", ROOTFS_PATH, "overlay", MS_NODEV, options) < 0)
+		return err_set_errno(err, errno, "the overlay cannot be mounted");
+	return 0;
+}
+
+int rootfs_mount(const struct rootfs *rootfs, struct err *err)
+{
+	int backing, layer, rc;
+
+	backing = clone_tree(rootfs->backing);
+	if (backing < 0)
+		return err_set_errno(err, errno, "root file system: the backing cannot be mounted (open_tree)");
+	layer = clone_layer(rootfs, err);
+	rc = layer < 0 ? -1 : mount_all(rootfs, backing, layer, err);
+	if (layer >= 0)
+		close(layer);
+	close(backing);
+	return rc < 0 ? err_wrap(err, "root file system") : 0;
+}
+
+int rootfs_unmount(struct err *err)
+{
+	static const char *const targets[] = {ROOTFS_PATH, WRITTEN, LAYER, BACKING};
+	struct stat run, st;
+
+	if (lstat(ROOTFS_SCRATCH, &st) < 0)
+		return 0; /* there is no private /run */
+	if (lstat(RUN, &run) < 0)
+		return err_set_errno(err, errno, RUN ": cannot be looked at");
+	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+		if (lstat(targets[i], &st) < 0 || st.st_dev == run.st_dev)
+			continue; /* it did not come to that */
+		if (umount2(targets[i], UNMOUNT_NOFOLLOW) < 0)
+			return err_set_errno(err, errno, "root file system: %s stays mounted", targets[i]);
+	}
+	return 0;
+}

@@ -1,0 +1,285 @@
+#include "slaves/worker/slot.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/pidfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/jsonget.h"
+#include "base/log.h"
+#include "slaves/worker/cgroup.h"
+
+#define RECORD_MAXIMUM 65536
+#define RECORD_NODES 512
+#define WAIT_US 1000000 /* for a slot that is just being freed */
+
+struct slot {
+	struct arena *arena;
+	const char *folder;
+	const char *namespace;
+	unsigned number;
+	int lock;
+};
+
+char *slot_name(struct arena *arena, const char *namespace, unsigned number)
+{
+	return arena_printf(arena, "byoci-%s-%u", namespace, number);
+}
+
+static struct slot *slot_new(const char *folder, const char *namespace, unsigned number)
+{
+	struct arena *arena = arena_new();
+	struct slot *slot = arena_alloc(arena, sizeof *slot);
+
+	*slot = (struct slot){.arena = arena, .number = number, .lock = -1};
+	slot->folder = arena_strdup(arena, folder);
+	slot->namespace = arena_strdup(arena, namespace);
+	return slot;
+}
+
+static void slot_free(struct slot *slot)
+{
+	struct arena *arena = slot->arena;
+
+	if (slot->lock >= 0)
+		close(slot->lock);
+	arena_free(arena);
+}
+
+static const char *file_of(const struct slot *slot, const char *ending)
+{
+	return arena_printf(slot->arena, "%s/%u.%s", slot->folder, slot->number, ending);
+}
+
+/* 1: the lock is ours; 0: somebody else has it. */
+static int lock(struct slot *slot, struct err *err)
+{
+	const char *path = file_of(slot, "lock");
+
+	slot->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (slot->lock < 0)
+		return err_set_errno(err, errno, "%s: cannot be opened", path);
+	if (flock(slot->lock, LOCK_EX | LOCK_NB) == 0)
+		return 1;
+	if (errno == EWOULDBLOCK)
+		return 0;
+	return err_set_errno(err, errno, "%s: cannot be locked", path);
+}
+
+int64_t slot_process_start(pid_t pid)
+{
+	struct arena *arena = arena_new();
+	struct err err = {0};
+	char *text = file_read(arena, arena_printf(arena, "/proc/%d/stat", (int)pid), RECORD_MAXIMUM, NULL, &err);
+	char *rest = text ? strrchr(text, ')') : NULL; /* the name before it may hold anything: proc(5) */
+	int64_t start = 0;
+
+	for (unsigned field = 2; rest && field < 22; field++)
+		rest = strchr(rest + 1, ' ');
+	if (rest)
+		start = strtoll(rest + 1, NULL, 10);
+	arena_free(arena);
+	return start;
+}
+
+/* The record, or NULL when there is none that can be read. */
+static json_t *read_record(const struct slot *slot)
+{
+	struct err err = {0};
+	size_t length;
+	char *text = file_read(slot->arena, file_of(slot, "json"), RECORD_MAXIMUM, &length, &err);
+
+	return text ? jsonget_parse(text, length, RECORD_NODES, &err) : NULL;
+}
+
+/* The groups of the record; for a record that is gone or was cut short, those that a worker started now would have. */
+static const char *const *groups_of(const struct slot *slot, const json_t *record, struct err *err)
+{
+	json_t *list = record ? json_object_get(record, "groups") : NULL;
+	const char **groups;
+	struct cgroup *cgroup;
+
+	if (!json_is_array(list)) {
+		cgroup = cgroup_find(slot->arena, err);
+		return cgroup ? cgroup_folders(cgroup, slot->arena, slot_name(slot->arena, slot->namespace, slot->number)) : NULL;
+	}
+	groups = arena_alloc(slot->arena, (json_array_size(list) + 1) * sizeof *groups);
+	for (size_t i = 0, count = 0; i < json_array_size(list); i++)
+		if (json_is_string(json_array_get(list, i)))
+			groups[count++] = arena_strdup(slot->arena, json_string_value(json_array_get(list, i)));
+	return groups;
+}
+
+/* With the lock: nothing of the worker lives but, perhaps, what has not ended yet in its groups. */
+static int clean(const struct slot *slot, struct err *err)
+{
+	const char *path = file_of(slot, "json");
+	json_t *record;
+	const char *const *groups;
+	int rc = -1;
+
+	if (access(path, F_OK) < 0)
+		return 0;
+	record = read_record(slot);
+	groups = groups_of(slot, record, err);
+	if (!groups || cgroup_remove(groups, err) < 0)
+		goto err0;
+	if (unlink(path) < 0 && errno != ENOENT)
+		err_set_errno(err, errno, "%s: cannot be removed", path);
+	else
+		rc = 1;
+err0:
+	if (record)
+		json_decref(record);
+	return rc;
+}
+
+/* 1 with *slot: taken; 0: none is free. */
+static int claim_one(struct slot **slot, const char *folder, const char *namespace, unsigned count, struct err *err)
+{
+	for (unsigned number = 0; number < count; number++) {
+		int got;
+
+		*slot = slot_new(folder, namespace, number);
+		got = lock(*slot, err);
+		if (got > 0 && clean(*slot, err) >= 0)
+			return 1;
+		slot_free(*slot);
+		if (got != 0)
+			return -1;
+	}
+	return 0;
+}
+
+struct slot *slot_claim(const char *folder, const char *namespace, unsigned count, struct err *err)
+{
+	const struct timespec pause = {.tv_nsec = 10000000};
+	int64_t deadline_us = clock_monotonic_us() + WAIT_US;
+	struct slot *slot;
+	int got;
+
+	while ((got = claim_one(&slot, folder, namespace, count, err)) == 0 && clock_monotonic_us() < deadline_us)
+		nanosleep(&pause, NULL);
+	if (got == 0)
+		err_set(err, ERR_BUSY, "all %u slots for workers are taken: try again later", count);
+	return got > 0 ? slot : NULL;
+}
+
+unsigned slot_number(const struct slot *slot)
+{
+	return slot->number;
+}
+
+static json_t *to_json(const struct slot *slot, const struct slot_record *record)
+{
+	json_t *groups = json_array();
+
+	for (size_t i = 0; record->groups[i]; i++)
+		json_array_append_new(groups, json_string(record->groups[i]));
+	return json_pack("{s:i, s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:o}", "slot", (int)slot->number, "namespace", record->namespace,
+		"build", record->build, "job", record->job, "pid", (int)record->pid, "process_start",
+		(json_int_t)record->process_start, "started", (json_int_t)clock_wall_ms(), "expiry", (json_int_t)record->expiry, "groups",
+		groups);
+}
+
+/* Not brought to disk: when the machine goes down, what it tells of is gone too. */
+static int write_quickly(const char *path, const char *text, struct err *err)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	ssize_t put = fd < 0 ? -1 : write(fd, text, strlen(text));
+
+	if (put != (ssize_t)strlen(text))
+		err_set_errno(err, put < 0 ? errno : ENOSPC, "%s: cannot be written", path);
+	if (fd >= 0)
+		close(fd);
+	return put == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+int slot_write(struct slot *slot, const struct slot_record *record, struct err *err)
+{
+	json_t *json = to_json(slot, record);
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	int rc;
+
+	if (!text)
+		err_fatal("a slot's record cannot be written as JSON");
+	rc = write_quickly(file_of(slot, "json"), text, err);
+	free(text);
+	json_decref(json);
+	return rc;
+}
+
+int slot_release(struct slot *slot, struct err *err)
+{
+	int rc = clean(slot, err) < 0 ? -1 : 0;
+
+	slot_free(slot);
+	return rc;
+}
+
+/* Somebody has the lock. Too long: it is killed, if it is still the process that wrote the record. */
+static void kill_expired(const struct slot *slot)
+{
+	json_t *record = read_record(slot);
+	int64_t expiry = record ? jsonget_integer_or(record, "expiry", 0) : 0;
+	pid_t pid = record ? (pid_t)jsonget_integer_or(record, "pid", 0) : 0;
+	int fd = expiry && expiry < clock_wall_ms() && pid > 1 ? pidfd_open(pid, 0) : -1;
+
+	if (fd >= 0 && slot_process_start(pid) == jsonget_integer_or(record, "process_start", -1)) {
+		log_warning(LOG_WHAT("worker past its expiry: killed"), LOG_NUMBER("slot", slot->number), LOG_NUMBER("pid", pid),
+			LOG_TEXT("build", jsonget_string_or(record, "build", "?")));
+		pidfd_send_signal(fd, SIGKILL, NULL, 0);
+	}
+	if (fd >= 0)
+		close(fd);
+	if (record)
+		json_decref(record);
+}
+
+static int reap_one(const char *folder, const char *namespace, unsigned number, struct err *err)
+{
+	struct slot *slot = slot_new(folder, namespace, number);
+	int rc = lock(slot, err);
+
+	if (rc == 0)
+		kill_expired(slot);
+	else if (rc > 0)
+		rc = clean(slot, err);
+	if (rc > 0)
+		log_info(LOG_WHAT("leftovers of a worker removed"), LOG_NUMBER("slot", number));
+	slot_free(slot);
+	return rc;
+}
+
+int slot_reap(const char *folder, const char *namespace, struct err *err)
+{
+	DIR *slots = opendir(folder);
+	const struct dirent *entry;
+	int removed = 0, failed = 0;
+
+	if (!slots)
+		return err_set_errno(err, errno, "%s: cannot be read", folder);
+	while ((entry = readdir(slots))) {
+		char *end;
+		unsigned long number = strtoul(entry->d_name, &end, 10);
+		int rc;
+
+		if (end == entry->d_name || strcmp(end, ".json") != 0 || number > 65535)
+			continue;
+		rc = reap_one(folder, namespace, (unsigned)number, err);
+		failed |= rc < 0;
+		removed += rc > 0;
+	}
+	closedir(slots);
+	return failed ? -1 : removed;
+}

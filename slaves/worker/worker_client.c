@@ -1,0 +1,193 @@
+#include "slaves/worker/worker_client.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/sock.h"
+
+struct worker_client {
+	int fd;
+	char build[WORKER_BUILD_SIZE];
+	char job[WORKER_SECTION_SIZE];
+	bool running;             /* EXEC was sent and its reply was not handed out yet */
+	bool ended;               /* … but is in `end` */
+	struct worker_reply end;
+};
+
+struct worker_client *worker_client_connect(const char *path, struct err *err)
+{
+	struct worker_client *client;
+	int fd = sock_connect(path, SOCK_SEQPACKET, err);
+
+	if (fd < 0) {
+		err_wrap(err, "byoci-worker");
+		return NULL;
+	}
+	client = calloc(1, sizeof *client);
+	if (!client)
+		err_fatal("out of memory");
+	client->fd = fd;
+	return client;
+}
+
+void worker_client_close(struct worker_client *client)
+{
+	if (!client)
+		return;
+	close(client->fd);
+	free(client);
+}
+
+int worker_client_fd(const struct worker_client *client)
+{
+	return client->fd;
+}
+
+static int receive(struct worker_client *client, struct worker_reply *reply, struct err *err)
+{
+	int descriptors[SOCK_DESCRIPTORS];
+	size_t count;
+	ssize_t length = sock_receive(client->fd, reply, sizeof *reply, descriptors, &count, err);
+
+	if (length == 0) /* a reset is told before what was sent ahead of it: turned away while we asked */
+		length = sock_receive(client->fd, reply, sizeof *reply, descriptors, &count, err);
+	if (length < 0) {
+		err->kind = ERR_NETWORK;
+		return err_wrap(err, "byoci-worker");
+	}
+	while (count)
+		close(descriptors[--count]);
+	if (length == 0)
+		return err_set(err, ERR_NETWORK, "byoci-worker: it closed the connection; its log says why");
+	if ((size_t)length != sizeof *reply || reply->version != WORKER_VERSION)
+		return err_set(err, ERR_INPUT, "byoci-worker: a reply of another version: use programs of one release");
+	reply->text[sizeof reply->text - 1] = '\0';
+	return 0;
+}
+
+static int ask(struct worker_client *client, enum worker_operation operation, const char *section, const char *digest,
+	const int *descriptors, struct err *err)
+{
+	const char *build = operation == WORKER_BUILD_BACKING ? NULL : client->build;
+	struct worker_request request;
+	struct worker_reply reply;
+	struct err unread = {0};
+
+	if (worker_wire_request(&request, operation, build, section, digest, err) < 0)
+		return err_wrap(err, "byoci-worker: %s", worker_wire_name(operation));
+	if (sock_send(client->fd, &request, sizeof request, descriptors, worker_wire_descriptors(operation), err) < 0) {
+		if (receive(client, &reply, &unread) == 0 && reply.error) /* turned away before it was asked */
+			return err_set(err, worker_wire_kind(reply.error), "byoci-worker: %s: %s", worker_wire_name(operation), reply.text);
+		err->kind = ERR_NETWORK;
+		return err_wrap(err, "byoci-worker: %s", worker_wire_name(operation));
+	}
+	return 0;
+}
+
+/* The reply to one operation; EXEC's, when it comes in between, is kept. */
+static int await(struct worker_client *client, enum worker_operation operation, struct worker_reply *reply, struct err *err)
+{
+	for (;;) {
+		if (receive(client, reply, err) < 0)
+			return -1;
+		if (reply->operation == operation)
+			break;
+		if (reply->operation == WORKER_EXEC && client->running && !client->ended) {
+			client->end = *reply;
+			client->ended = true;
+		} else if (reply->error == WORKER_OK) {
+			return err_set(err, ERR_INPUT, "byoci-worker: a reply to %s that was not asked for",
+				worker_wire_name(reply->operation));
+		} else {
+			break; /* it did not even take the request */
+		}
+	}
+	if (reply->error)
+		return err_set(err, worker_wire_kind(reply->error), "byoci-worker: %s: %s", worker_wire_name(operation), reply->text);
+	return 0;
+}
+
+static int take_digest(const struct worker_reply *reply, char digest[static WORKER_DIGEST_SIZE], struct err *err)
+{
+	if (strlen(reply->text) != WORKER_DIGEST_SIZE - 1)
+		return err_set(err, ERR_INPUT, "byoci-worker: its reply has no digest of the backing");
+	memcpy(digest, reply->text, WORKER_DIGEST_SIZE);
+	return 0;
+}
+
+int worker_client_build_backing(struct worker_client *client, const char *backing, int progress,
+	char digest[static WORKER_DIGEST_SIZE], struct err *err)
+{
+	struct worker_reply reply;
+
+	if (ask(client, WORKER_BUILD_BACKING, backing, NULL, &progress, err) < 0)
+		return -1;
+	if (await(client, WORKER_BUILD_BACKING, &reply, err) < 0)
+		return -1;
+	return take_digest(&reply, digest, err);
+}
+
+int worker_client_start(struct worker_client *client, const struct worker_client_start *start,
+	char backing[static WORKER_DIGEST_SIZE], struct err *err)
+{
+	struct worker_reply reply;
+	struct worker_request fits;
+
+	if (worker_wire_request(&fits, WORKER_START, start->build, start->job, start->job_digest, err) < 0)
+		return err_wrap(err, "byoci-worker: start");
+	memcpy(client->build, fits.build, sizeof client->build);
+	memcpy(client->job, fits.section, sizeof client->job);
+	if (ask(client, WORKER_START, client->job, start->job_digest, &start->layer, err) < 0)
+		return -1;
+	if (await(client, WORKER_START, &reply, err) < 0)
+		return -1;
+	return take_digest(&reply, backing, err);
+}
+
+int worker_client_exec(struct worker_client *client, int out, int errors, struct err *err)
+{
+	if (client->running)
+		return err_set(err, ERR_BUSY, "byoci-worker: a command is running: wait for it first");
+	if (ask(client, WORKER_EXEC, client->job, NULL, (const int[]){out, errors}, err) < 0)
+		return -1;
+	client->running = true;
+	client->ended = false;
+	return 0;
+}
+
+int worker_client_wait(struct worker_client *client, int *status, char text[WORKER_TEXT_SIZE], struct err *err)
+{
+	if (!client->running)
+		return err_set(err, ERR_USAGE, "byoci-worker: no command was begun");
+	client->running = false;
+	if (!client->ended && await(client, WORKER_EXEC, &client->end, err) < 0)
+		return -1;
+	client->ended = false;
+	if (client->end.error)
+		return err_set(err, worker_wire_kind(client->end.error), "byoci-worker: exec: %s", client->end.text);
+	*status = client->end.status;
+	if (text)
+		memcpy(text, client->end.text, WORKER_TEXT_SIZE);
+	return 0;
+}
+
+int worker_client_stop(struct worker_client *client, struct err *err)
+{
+	struct worker_reply reply;
+
+	if (ask(client, WORKER_STOP, NULL, NULL, NULL, err) < 0)
+		return -1;
+	return await(client, WORKER_STOP, &reply, err);
+}
+
+int worker_client_remove(struct worker_client *client, struct err *err)
+{
+	struct worker_reply reply;
+
+	if (ask(client, WORKER_REMOVE, NULL, NULL, NULL, err) < 0)
+		return -1;
+	return await(client, WORKER_REMOVE, &reply, err);
+}

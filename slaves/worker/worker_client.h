@@ -1,0 +1,59 @@
+/*
+ * The caller's side of the worker socket: one connection, one worker. Blocking, but for EXEC, whose end is waited for in
+ * the caller's own poll(2). Closing the connection, or dying, removes the worker.
+ * Errors: ERR_NETWORK nobody listens, or the worker process is gone (its container is then gone too or will be removed);
+ * ERR_BUSY no slot; ERR_REFUSED; ERR_NOT_FOUND no such section or backing; ERR_INPUT; ERR_SYSTEM trouble on the worker's side.
+ */
+#ifndef BYOCI_SLAVES_WORKER_CLIENT_H
+#define BYOCI_SLAVES_WORKER_CLIENT_H
+
+#include "base/err.h"
+#include "slaves/worker/worker_wire.h"
+
+struct worker_client;
+
+/* `path`: option worker.socket. */
+struct worker_client *worker_client_connect(const char *path, struct err *err);
+
+/* Closes the connection: what is left of the worker is removed by the other side. NULL is allowed. */
+void worker_client_close(struct worker_client *client);
+
+/* Readable when a reply is there (EXEC's, after worker_client_exec) or the worker process is gone. Borrowed. */
+int worker_client_fd(const struct worker_client *client);
+
+/*
+ * Makes the backing unless it is there (milliseconds, or minutes): lines for people go to `progress`. Its digest is put into
+ * `digest`.
+ */
+int worker_client_build_backing(struct worker_client *client, const char *backing, int progress,
+	char digest[static WORKER_DIGEST_SIZE], struct err *err);
+
+struct worker_client_start {
+	const char *build;
+	const char *job;
+	const char *job_digest; /* job_digest() by the caller's configuration; another one here is ERR_REFUSED */
+	int layer;              /* descriptor of the layer folder (worker_wire.h); stays the caller's */
+};
+/* Returns when commands can be run in it. The digest of the backing that it runs on is put into `backing`. */
+int worker_client_start(struct worker_client *client, const struct worker_client_start *start,
+	char backing[static WORKER_DIGEST_SIZE], struct err *err);
+
+/*
+ * Begins setup.command and tests.command of the job; `out` and `errors` stay the caller's (close them to see the end of the
+ * output).
+ */
+int worker_client_exec(struct worker_client *client, int out, int errors, struct err *err);
+
+/*
+ * Waits for the end of the command: blocks unless worker_client_fd() is readable. *status: exit status, or 128 + n for
+ * signal n; `text` (may be NULL) says what else is known ("the memory limit was reached"), often "".
+ */
+int worker_client_wait(struct worker_client *client, int *status, char text[WORKER_TEXT_SIZE], struct err *err);
+
+/* Kills everything in the container; a command that was running ends with status WORKER_KILLED: wait for it afterwards. */
+int worker_client_stop(struct worker_client *client, struct err *err);
+
+/* Returns when nothing of the worker is left, container, cgroups, mounts and slot. Only worker_client_close() may follow. */
+int worker_client_remove(struct worker_client *client, struct err *err);
+
+#endif
