@@ -41,6 +41,7 @@ struct option {
 	const char *refers;       /* kind of the sections that the names are names of ("job"); NULL: of none */
 	const char *fallback;     /* default, expanded like any value; NULL: none */
 	bool mandatory;
+	bool aside;               /* says how often or how many, not what is made: no part of a digest */
 	const char *text;         /* one sentence for people */
 };
 

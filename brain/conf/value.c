@@ -55,6 +55,9 @@ static bool measure(const char *text, const struct unit *units, int64_t *number)
 
 	if (digits < 1 || digits > 18)
 		return false;
+	*number = 0;
+	if (strcmp(text, "0") == 0) /* of whatever */
+		return true;
 	for (size_t i = 0; i < digits; i++)
 		value = value * 10 + (text[i] - '0');
 	for (; units->name; units++)

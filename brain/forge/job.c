@@ -3,6 +3,8 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/crypto.h"
+#include "conf/option.h"
+#include "forge/recipe.h"
 
 #define TEXT_MAXIMUM (4U * 1024 * 1024)
 
@@ -17,7 +19,7 @@ static int add_escaped(struct buf *text, const char *value)
 	return buf_adds(text, "\n");
 }
 
-static int add_option(const struct conf_value *value, void *cookie)
+int job_add_option(const struct conf_value *value, void *cookie)
 {
 	struct buf *text = cookie;
 
@@ -26,6 +28,13 @@ static int add_option(const struct conf_value *value, void *cookie)
 	if (buf_printf(text, "%s=", value->option) < 0)
 		return -1;
 	return add_escaped(text, value->value);
+}
+
+static int add_option(const struct conf_value *value, void *cookie)
+{
+	const struct option *option = option_find(OPTION_JOB, value->option);
+
+	return option && option->aside ? 0 : job_add_option(value, cookie);
 }
 
 static int add_section(const struct conf *conf, const char *section, struct buf *text, struct err *err)
@@ -41,7 +50,6 @@ static int add_section(const struct conf *conf, const char *section, struct buf 
 
 static int digest(const struct conf *conf, const char *job, const char *backing, char *out, struct err *err)
 {
-	struct arena *arena = arena_new();
 	struct buf text;
 	int done = -1;
 
@@ -49,7 +57,7 @@ static int digest(const struct conf *conf, const char *job, const char *backing,
 	buf_init(&text, TEXT_MAXIMUM);
 	if (job && add_section(conf, job, &text, err) < 0)
 		goto err0;
-	if (add_section(conf, arena_printf(arena, "backing/%s", backing), &text, err) < 0) {
+	if (recipe_text(conf, backing, &text, err) < 0) {
 		if (job)
 			err_wrap(err, "[%s] backing", job);
 		goto err0;
@@ -58,7 +66,6 @@ static int digest(const struct conf *conf, const char *job, const char *backing,
 	done = 0;
 err0:
 	buf_release(&text);
-	arena_free(arena);
 	return done;
 }
 
