@@ -42,9 +42,9 @@ ARCHIVE := $(O)/libbyoci.a
 LIBS_BASE := -ljansson -lcrypto -lini_config -lcollection -lbasicobjects -lref_array
 LIBS_byoci-brain := $(LIBS_BASE) -lsystemd -lcurl -lmicrohttpd -lsqlite3
 LIBS_byoci := $(LIBS_BASE) -lsystemd -lcurl
-LIBS_byoci-slave := $(LIBS_BASE) -lsystemd
+LIBS_byoci-slave := $(LIBS_BASE) -lsystemd -lexpat -lz
 LIBS_byoci-worker := $(LIBS_BASE) -llxc
-LIBS_ALL := $(LIBS_byoci-brain) -llxc
+LIBS_ALL := $(LIBS_byoci-brain) -llxc -lexpat -lz
 
 PROGRAMS := $(addprefix $(O)/bin/,byoci byoci-brain byoci-slave byoci-worker)
 TESTS := $(UNIT:tests/unit/%.c=$(O)/unit/%.t)

@@ -16,6 +16,7 @@
 #include "slaves/land/lander.h"
 #include "slaves/test/leader.h"
 #include "slaves/test/prepare.h"
+#include "slaves/test/reports.h"
 #include "slaves/test/serve.h"
 #include "slaves/tree/tidy.h"
 
@@ -117,6 +118,12 @@ static int run_prepare(const struct program *program, const struct invocation *i
 	return prepare_verb(program, invocation->operands[0]);
 }
 
+static int run_count(const struct program *program, const struct invocation *invocation)
+{
+	(void)invocation;
+	return reports_verb(program);
+}
+
 static int run_tidy(const struct program *program, const struct invocation *invocation)
 {
 	if (strcmp(invocation->operands[0], "slave") != 0 && strcmp(invocation->operands[0], "land") != 0)
@@ -144,6 +151,7 @@ static const struct verb verbs[] = {
 		false, run_land_approved},
 	{"leader", NULL, NULL, 1, 2, true, run_leader},
 	{"prepare", NULL, NULL, 1, 1, true, run_prepare},
+	{"count", NULL, NULL, 0, 0, false, run_count},
 	{"tidy", NULL, NULL, 1, 1, true, run_tidy},
 	{"lander", NULL, NULL, 0, 0, true, run_lander},
 };

@@ -13,11 +13,27 @@
 #define JOBS 64
 #define STEPS 256
 
+static json_t *artefacts_json(const struct result_artefacts *artefacts)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < artefacts->listed; i++)
+		json_array_append_new(list, json_pack("{s:o, s:I, s:o}", "path", text_json(artefacts->list[i].path), "size",
+			(json_int_t)artefacts->list[i].size, "sha256", text_json(artefacts->list[i].sha256)));
+	return json_pack("{s:I, s:I, s:o}", "count", (json_int_t)artefacts->count, "bytes", (json_int_t)artefacts->bytes, "list", list);
+}
+
 static json_t *job_json(const struct result_job *job)
 {
-	return json_pack("{s:o, s:o, s:o, s:s, s:I, s:I, s:I}", "name", text_json(job->name), "digest", text_json(job->digest),
+	json_t *json = json_pack("{s:o, s:o, s:o, s:s, s:I, s:I, s:I}", "name", text_json(job->name), "digest", text_json(job->digest),
 		"backing", text_json(job->backing), "outcome", outcome_word(job->outcome), "exit", (json_int_t)job->exit, "started",
 		(json_int_t)job->started, "ended", (json_int_t)job->ended);
+
+	if (job->reports)
+		json_object_set_new(json, "reports", counts_json(job->reports));
+	if (job->artefacts)
+		json_object_set_new(json, "artefacts", artefacts_json(job->artefacts));
+	return json;
 }
 
 static json_t *step_json(const struct result_step *step)
@@ -93,6 +109,56 @@ static int read_outcome(const json_t *json, enum outcome *outcome, struct err *e
 	return outcome_from_word(word, outcome) ? 0 : err_set(err, ERR_INPUT, "outcome: no such word");
 }
 
+static int read_artefact(struct arena *arena, const json_t *json, struct result_artefact *artefact, struct err *err)
+{
+	const char *path, *sha256;
+
+	if (jsonget_string(json, "path", &path, err) < 0 || jsonget_string(json, "sha256", &sha256, err) < 0 ||
+		jsonget_integer(json, "size", &artefact->size, err) < 0)
+		return -1;
+	if (artefact->size < 0)
+		return err_set(err, ERR_INPUT, "size: less than nothing");
+	artefact->path = arena_strdup(arena, path);
+	artefact->sha256 = arena_strdup(arena, sha256);
+	return 0;
+}
+
+static int read_artefacts(struct arena *arena, const json_t *json, struct result_job *job, struct err *err)
+{
+	struct result_artefacts *artefacts = arena_alloc(arena, sizeof *artefacts);
+	json_t *list;
+
+	if (jsonget_integer(json, "count", &artefacts->count, err) < 0 || jsonget_integer(json, "bytes", &artefacts->bytes, err) < 0 ||
+		jsonget_array(json, "list", &list, err) < 0)
+		return -1;
+	artefacts->listed = json_array_size(list);
+	if (artefacts->listed > RESULT_ARTEFACTS || artefacts->count < (int64_t)artefacts->listed || artefacts->bytes < 0)
+		return err_set(err, ERR_INPUT, "count, bytes, list: do not fit each other");
+	artefacts->list = arena_alloc(arena, (artefacts->listed + 1) * sizeof *artefacts->list);
+	for (size_t i = 0; i < artefacts->listed; i++)
+		if (read_artefact(arena, json_array_get(list, i), &artefacts->list[i], err) < 0)
+			return err_wrap(err, "list[%zu]", i);
+	job->artefacts = artefacts;
+	return 0;
+}
+
+/* What results of before did not have. */
+static int read_left(struct arena *arena, const json_t *json, struct result_job *job, struct err *err)
+{
+	const json_t *reports = json_object_get(json, "reports"), *artefacts = json_object_get(json, "artefacts");
+
+	if (reports) {
+		struct counts *counts = arena_alloc(arena, sizeof *counts);
+
+		if (counts_read(reports, counts, err) < 0)
+			return err_wrap(err, "reports");
+		job->reports = counts;
+	}
+	if (artefacts && read_artefacts(arena, artefacts, job, err) < 0)
+		return err_wrap(err, "artefacts");
+	return 0;
+}
+
 static int read_job(struct arena *arena, const json_t *json, struct result_job *job, struct err *err)
 {
 	const char *name, *digest, *backing;
@@ -108,7 +174,7 @@ static int read_job(struct arena *arena, const json_t *json, struct result_job *
 	job->name = arena_strdup(arena, name);
 	job->digest = arena_strdup(arena, digest);
 	job->backing = arena_strdup(arena, backing);
-	return 0;
+	return read_left(arena, json, job, err);
 }
 
 static int read_step(struct arena *arena, const json_t *json, struct result_step *step, struct err *err)

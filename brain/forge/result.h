@@ -12,9 +12,23 @@
 #include "base/arena.h"
 #include "base/crypto.h"
 #include "base/err.h"
+#include "forge/counts.h"
 #include "forge/outcome.h"
 
 #define RESULT_LINE_MAXIMUM (256 * 1024) /* bytes of a signed line */
+
+#define RESULT_ARTEFACTS 100 /* that are listed; more are only counted */
+
+/* What the tests left to be kept. */
+struct result_artefacts {
+	int64_t count, bytes; /* of all */
+	struct result_artefact {
+		const char *path; /* below the workspace */
+		const char *sha256;
+		int64_t size;
+	} *list;
+	size_t listed; /* the first of them; at most RESULT_ARTEFACTS */
+};
 
 struct result_job {
 	const char *name;
@@ -23,6 +37,8 @@ struct result_job {
 	enum outcome outcome;
 	int64_t exit;           /* of the tests; -1: did not get that far */
 	int64_t started, ended; /* ms since 1970; 0: did not get that far */
+	const struct counts *reports;             /* NULL: none were asked for */
+	const struct result_artefacts *artefacts; /* NULL: likewise */
 };
 
 struct result_step {

@@ -171,6 +171,39 @@ static void test_text(struct arena *arena)
 	ok(read.outcome == OUTCOME_CONFLICT && read.job_count == 0 && *read.merge == '\0', "the rest is as it was");
 }
 
+/* What the tests left: counts and artefacts. A result of before has neither. */
+static void test_left(struct arena *arena)
+{
+	static struct result_artefact list[RESULT_ARTEFACTS + 1] = {{.path = "out/log.txt", .sha256 = "ab", .size = 12}};
+	struct result_artefacts artefacts = {.count = 3, .bytes = 50, .list = list, .listed = 1};
+	struct counts counts = {.run = 412, .failed = 3, .skipped = 5, .reports = 2};
+	struct result result = sample, back = {.build = NULL};
+	struct result_job left = job;
+	struct err err = {0};
+	char *line;
+
+	left.reports = &counts;
+	left.artefacts = &artefacts;
+	result.jobs = &left;
+	counts_add(&counts, COUNTS_PASSED, "slow", 4, 900);
+	line = result_sign_line(arena, &result, private, &err);
+	ok(line && result_read_line(arena, line, public, &back, &err) == 0, "a result with counts and artefacts is read");
+	is(result_payload(arena, &back), result_payload(arena, &result), "and nothing of it is lost");
+	ok(back.jobs[0].reports->failed == 3 && back.jobs[0].artefacts->count == 3, "neither the counts nor the list");
+	line = result_sign_line(arena, &sample, private, &err);
+	ok(result_read_line(arena, line, public, &back, &err) == 0 && !back.jobs[0].reports && !back.jobs[0].artefacts,
+		"a result without is read, too");
+	counts.failed = 1000;
+	line = result_sign_line(arena, &result, private, &err);
+	ok(result_read_line(arena, line, public, &back, &err) < 0 && strstr(err.text, "jobs[0]: reports"), "counts that can't be are refused");
+	counts.failed = 0;
+	artefacts.count = artefacts.listed = RESULT_ARTEFACTS + 1;
+	for (size_t i = 0; i <= RESULT_ARTEFACTS; i++)
+		list[i] = list[0];
+	line = result_sign_line(arena, &result, private, &err);
+	ok(result_read_line(arena, line, public, &back, &err) < 0 && strstr(err.text, "jobs[0]: artefacts"), "as are more artefacts than are listed");
+}
+
 int main(void)
 {
 	struct arena *arena = arena_new();
@@ -181,6 +214,7 @@ int main(void)
 	test_lines(arena);
 	test_payloads(arena);
 	test_text(arena);
+	test_left(arena);
 	crypto_key_free(private);
 	crypto_key_free(public);
 	crypto_key_free(other);
