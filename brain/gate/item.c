@@ -55,9 +55,11 @@ int item_last(struct brain *brain, struct arena *arena, int64_t proposal, struct
 int item_next(
 	struct brain *brain, struct arena *arena, const char *project, const char *target, struct item *item, struct err *err)
 {
-	int found = store_one(
-		brain->store, STORE_ITEM_NEXT, err, STORE_TEXT(project), STORE_TEXT(target), STORE_INTEGER(clock_wall_ms()));
+	int found;
 
+	if (store_run(brain->store, STORE_ITEM_RIPE, err, STORE_TEXT(project), STORE_TEXT(target), STORE_INTEGER(clock_wall_ms())) < 0)
+		return -1;
+	found = store_one(brain->store, STORE_ITEM_NEXT, err, STORE_TEXT(project), STORE_TEXT(target));
 	if (found == 1)
 		take(brain, arena, STORE_ITEM_NEXT, item);
 	return found;

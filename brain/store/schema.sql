@@ -65,7 +65,7 @@ CREATE TABLE items (
 	read INTEGER NOT NULL,     -- the proposal was read back, which made it an item
 	queued INTEGER NOT NULL,
 	ended INTEGER,
-	due INTEGER NOT NULL,      -- not to be started before
+	due INTEGER NOT NULL,      -- 0: in its turn; else not to be started before, and set to 0 when that time has come
 	builds INTEGER NOT NULL,   -- attempts so far
 	troubles INTEGER NOT NULL, -- of infrastructure, in a row
 	delivery INTEGER REFERENCES deliveries,
@@ -73,7 +73,8 @@ CREATE TABLE items (
 ) STRICT;
 CREATE UNIQUE INDEX items_live ON items (proposal) WHERE state IN ('queued', 'rereading', 'building', 'landing', 'held');
 CREATE UNIQUE INDEX items_active ON items (project, target) WHERE state IN ('rereading', 'building', 'landing');
-CREATE INDEX items_queue ON items (project, target, id) WHERE state = 'queued';
+CREATE INDEX items_queue ON items (project, target, due, id) WHERE state = 'queued';
+CREATE INDEX items_order ON items (project, target, id) WHERE state IN ('queued', 'rereading', 'building', 'landing', 'held');
 CREATE INDEX items_proposal ON items (proposal, id);
 
 -- One test run of one item on one merge.
@@ -143,10 +144,35 @@ CREATE TABLE calls (
 	answer TEXT,               -- raw, "" when it is a row elsewhere by now; of an unfinished one: why the last attempt failed
 	UNIQUE (kind, key)
 ) STRICT;
-CREATE INDEX calls_ready ON calls (kind, due, id) WHERE state = 'intent';
-CREATE INDEX calls_waiting ON calls (lane, kind) WHERE state = 'intent';
+CREATE INDEX calls_waiting ON calls (kind, lane, due, id) WHERE state = 'intent';
 CREATE INDEX calls_due ON calls (due) WHERE state = 'intent';
+CREATE INDEX calls_trouble ON calls (id) WHERE state = 'intent' AND attempts > 0;
 CREATE INDEX calls_doing ON calls (lane) WHERE state = 'doing';
+
+-- The first intent of each lane, so that the next call is found without a walk over those that wait behind it. Kept by triggers.
+CREATE TABLE lanes (
+	kind TEXT NOT NULL,
+	lane TEXT NOT NULL,
+	due INTEGER NOT NULL,
+	call INTEGER NOT NULL,
+	PRIMARY KEY (kind, lane)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX lanes_due ON lanes (kind, due, call);
+CREATE TRIGGER calls_added AFTER INSERT ON calls BEGIN
+	DELETE FROM lanes WHERE kind = NEW.kind AND lane = NEW.lane;
+	INSERT INTO lanes SELECT kind, lane, due, id FROM calls WHERE kind = NEW.kind AND lane = NEW.lane AND state = 'intent'
+		ORDER BY due, id LIMIT 1;
+END;
+CREATE TRIGGER calls_changed AFTER UPDATE OF state, due ON calls BEGIN
+	DELETE FROM lanes WHERE kind = NEW.kind AND lane = NEW.lane;
+	INSERT INTO lanes SELECT kind, lane, due, id FROM calls WHERE kind = NEW.kind AND lane = NEW.lane AND state = 'intent'
+		ORDER BY due, id LIMIT 1;
+END;
+CREATE TRIGGER calls_deleted AFTER DELETE ON calls BEGIN
+	DELETE FROM lanes WHERE kind = OLD.kind AND lane = OLD.lane;
+	INSERT INTO lanes SELECT kind, lane, due, id FROM calls WHERE kind = OLD.kind AND lane = OLD.lane AND state = 'intent'
+		ORDER BY due, id LIMIT 1;
+END;
 
 -- One recorded reason.
 CREATE TABLE decisions (

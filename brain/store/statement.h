@@ -45,9 +45,10 @@
 	S(CALL_ADD, "INSERT INTO calls (kind, lane, key, request, stage, state, attempts, due, made)" \
 		" VALUES (?1, ?2, ?3, ?4, ?5, 'intent', 0, ?6, ?7) ON CONFLICT (kind, key) DO NOTHING") \
 	S(CALL_FIND, "SELECT id, stage FROM calls WHERE kind = ?1 AND key = ?2") \
-	S(CALL_WAITING, "SELECT id FROM calls WHERE kind = ?1 AND lane = ?2 AND state = 'intent'") \
-	S(CALL_NEXT, "SELECT id, lane, key, request, stage, attempts FROM calls c WHERE kind = ?1 AND state = 'intent' AND due <= ?2" \
-		" AND NOT EXISTS (SELECT 1 FROM calls d WHERE d.lane = c.lane AND d.state = 'doing') ORDER BY due, id LIMIT 1") \
+	S(CALL_WAITING, "SELECT id FROM calls WHERE kind = ?1 AND lane = ?2 AND state = 'intent' LIMIT 1") \
+	S(CALL_NEXT, "SELECT c.id, c.lane, c.key, c.request, c.stage, c.attempts FROM lanes l JOIN calls c ON c.id = l.call" \
+		" WHERE l.kind = ?1 AND l.due <= ?2 AND NOT EXISTS (SELECT 1 FROM calls d WHERE d.lane = l.lane AND d.state = 'doing')" \
+		" ORDER BY l.due, l.call LIMIT 1") \
 	S(CALL_DOING, "UPDATE calls SET state = 'doing', attempts = attempts + 1, started = ?2 WHERE id = ?1") \
 	S(CALL_AGAIN, "UPDATE calls SET state = 'intent', due = ?2, answer = ?3 WHERE id = ?1 AND state = 'doing'") \
 	S(CALL_ANSWERED, "UPDATE calls SET state = 'answered', ended = ?2, outcome = ?3, answer = ?4 WHERE id = ?1 AND state" \
@@ -82,19 +83,20 @@
 #define STORE_STATEMENTS_GATE(S) \
 	S(ITEM_ADD, "INSERT INTO items (proposal, project, target, source, approved, state, since, read, queued, due," \
 		" builds, troubles, delivery, why)" \
-		" VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?6, ?6, 0, 0, ?8, ?9)") \
+		" VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?6, 0, 0, 0, ?8, ?9)") \
 	S(ITEM_GET, "SELECT " STATEMENT_ITEM " FROM items WHERE id = ?1") \
 	S(ITEM_LIVE, "SELECT " STATEMENT_ITEM " FROM items WHERE proposal = ?1 AND " STATEMENT_ITEM_LIVE) \
 	S(ITEM_LAST, "SELECT " STATEMENT_ITEM " FROM items WHERE proposal = ?1 ORDER BY id DESC LIMIT 1") \
 	S(ITEM_ACTIVE, "SELECT id FROM items WHERE project = ?1 AND target = ?2 AND state IN ('rereading', 'building', 'landing')") \
-	S(ITEM_NEXT, "SELECT " STATEMENT_ITEM " FROM items WHERE project = ?1 AND target = ?2 AND state = 'queued' AND due <= ?3" \
+	S(ITEM_RIPE, "UPDATE items SET due = 0 WHERE project = ?1 AND target = ?2 AND state = 'queued' AND due > 0 AND due <= ?3") \
+	S(ITEM_NEXT, "SELECT " STATEMENT_ITEM " FROM items WHERE project = ?1 AND target = ?2 AND state = 'queued' AND due = 0" \
 		" ORDER BY id LIMIT 1") \
 	S(ITEM_STATE, "UPDATE items SET state = ?2, since = ?3, why = ?4 WHERE id = ?1") \
 	S(ITEM_END, "UPDATE items SET state = ?2, since = ?3, ended = ?3, why = ?4 WHERE id = ?1") \
 	S(ITEM_BACK, "UPDATE items SET state = 'queued', since = ?2, due = ?3, troubles = troubles + 1, why = ?4 WHERE id = ?1") \
 	S(ITEM_TROUBLE, "UPDATE items SET troubles = troubles + 1, why = ?2 WHERE id = ?1") \
 	S(ITEM_BUILD, "UPDATE items SET state = 'building', since = ?2, builds = builds + 1, why = ?3 WHERE id = ?1") \
-	S(ITEM_RELEASE, "UPDATE items SET state = 'queued', since = ?2, due = ?2, troubles = 0, approved = ?3, why = ?4" \
+	S(ITEM_RELEASE, "UPDATE items SET state = 'queued', since = ?2, due = 0, troubles = 0, approved = ?3, why = ?4" \
 		" WHERE id = ?1") \
 	S(ITEMS_QUEUE, "SELECT i.id, i.project, i.target, p.name, i.state, i.since, i.source, substr(i.why, 1, 200) FROM items i" \
 		" JOIN proposals p ON p.id = i.proposal WHERE i." STATEMENT_ITEM_LIVE " ORDER BY i.project, i.target, i.id LIMIT ?1") \

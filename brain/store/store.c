@@ -8,7 +8,7 @@
 
 #include "forge/text.h"
 
-#define STORE_VERSION 1
+#define STORE_VERSION 2
 #define STORE_APPLICATION 0x62796f63 /* "byoc", SQLite's application_id */
 #define STORE_BUSY_MS 5000
 
@@ -31,6 +31,12 @@ static const struct {
 static const char store_schema[] =
 #include "schema.inc"
 	;
+/* From the version that is its index to the next. */
+static const char *const store_upgrades[STORE_VERSION] = {
+	[1] =
+#include "upgrade-1.inc"
+	,
+};
 #pragma GCC diagnostic pop
 
 const char *store_name(enum store_id id)
@@ -72,15 +78,33 @@ static int store_pragma(struct store *store, const char *sql, int64_t *value, st
 	return code == SQLITE_ROW ? 0 : store_error(store, code, err, sql);
 }
 
-static int store_create(struct store *store, struct err *err)
+/* Tables are made, or made over, in one transaction, whose last act is the version's mark. */
+static int store_mark(struct store *store, int64_t version, const char *what, struct err *err)
 {
 	char marks[128];
 
-	snprintf(marks, sizeof(marks), "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT", STORE_APPLICATION, STORE_VERSION);
-	if (store_execute(store, "BEGIN IMMEDIATE", "making the tables", err) < 0
-		|| store_execute(store, store_schema, "making the tables", err) < 0)
+	snprintf(marks, sizeof(marks), "PRAGMA application_id=%d; PRAGMA user_version=%lld; COMMIT", STORE_APPLICATION, (long long)version);
+	return store_execute(store, marks, what, err);
+}
+
+static int store_create(struct store *store, struct err *err)
+{
+	static const char what[] = "making the tables";
+
+	if (store_execute(store, "BEGIN IMMEDIATE", what, err) < 0 || store_execute(store, store_schema, what, err) < 0)
 		return -1;
-	return store_execute(store, marks, "making the tables", err);
+	return store_mark(store, STORE_VERSION, what, err);
+}
+
+static int store_upgrade(struct store *store, int64_t version, struct err *err)
+{
+	static const char what[] = "making the tables over";
+
+	for (int64_t next = version; next < STORE_VERSION; next++)
+		if (store_execute(store, "BEGIN IMMEDIATE", what, err) < 0 || store_execute(store, store_upgrades[next], what, err) < 0 ||
+			store_mark(store, next + 1, what, err) < 0)
+			return -1;
+	return 0;
 }
 
 static int store_check_version(struct store *store, struct err *err)
@@ -95,11 +119,11 @@ static int store_check_version(struct store *store, struct err *err)
 		return store_create(store, err);
 	if (application != STORE_APPLICATION)
 		return err_set(err, ERR_REFUSED, "not a state of byoci; move it away, or set the option state");
-	if (version != STORE_VERSION)
+	if (version < 1 || version > STORE_VERSION)
 		return err_set(err, ERR_REFUSED,
 			"it has version %lld and this byoci reads version %d: run the byoci that made it, or a newer one",
 			(long long)version, STORE_VERSION);
-	return 0;
+	return store_upgrade(store, version, err);
 }
 
 static int store_prepare(struct store *store, struct err *err)
@@ -274,6 +298,11 @@ int64_t store_last_id(struct store *store)
 int64_t store_changed(struct store *store)
 {
 	return sqlite3_changes64(store->db);
+}
+
+int64_t store_steps(struct store *store, enum store_id id)
+{
+	return sqlite3_stmt_status(store->statements[id], SQLITE_STMTSTATUS_VM_STEP, 1);
 }
 
 bool store_in_transaction(const struct store *store)

@@ -78,6 +78,9 @@ int64_t store_last_id(struct store *store);      /* of the last INSERT */
 int64_t store_changed(struct store *store);      /* rows, by the last INSERT, UPDATE or DELETE */
 bool store_in_transaction(const struct store *store);
 
+/* Steps of SQLite's machine that the statement has taken since this was asked last: its work, whatever the clock says. */
+int64_t store_steps(struct store *store, enum store_id id);
+
 const char *store_name(enum store_id id);
 const char *store_sql(enum store_id id);
 

@@ -83,6 +83,56 @@ static void others(void)
 	ok(store_open(&store, tmp_path("rubbish.db"), &err) < 0, "rubbish: an error");
 }
 
+/* Everything of the schema, in words. */
+static char *shape(struct arena *arena, const char *path)
+{
+	char *all = arena_strdup(arena, "");
+	sqlite3_stmt *statement = NULL;
+	sqlite3 *db;
+
+	sqlite3_open(path, &db);
+	sqlite3_prepare_v2(db, "SELECT name || ': ' || coalesce(sql, '') FROM sqlite_schema ORDER BY name", -1, &statement, NULL);
+	while (sqlite3_step(statement) == SQLITE_ROW)
+		all = arena_printf(arena, "%s\n%s", all, (const char *)sqlite3_column_text(statement, 0));
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+	return all;
+}
+
+/* As version 1 was. */
+static const char version_1[] =
+	"DROP TABLE lanes; DROP TRIGGER calls_added; DROP TRIGGER calls_changed; DROP TRIGGER calls_deleted;"
+	"DROP INDEX calls_waiting; DROP INDEX calls_trouble; DROP INDEX items_queue; DROP INDEX items_order;"
+	"CREATE INDEX calls_ready ON calls (kind, due, id) WHERE state = 'intent';"
+	"CREATE INDEX calls_waiting ON calls (lane, kind) WHERE state = 'intent';"
+	"CREATE INDEX items_queue ON items (project, target, id) WHERE state = 'queued';"
+	"INSERT INTO calls (kind, lane, key, request, stage, state, attempts, due, made) VALUES ('k', 'l', 'second', '', 0, 'intent', 0, 9, 1),"
+	" ('k', 'l', 'first', '', 0, 'intent', 0, 5, 1), ('k', 'm', 'under way', '', 0, 'doing', 1, 5, 1);"
+	"PRAGMA user_version=1";
+
+static void upgrade(void)
+{
+	struct arena *arena = arena_new();
+	struct store *store = NULL;
+	struct err err = {.kind = ERR_NONE};
+	const char *path = tmp_path("upgrade.db");
+	char *wanted;
+	sqlite3 *db;
+
+	ok(store_open(&store, path, &err) == 0, "a state of today");
+	store_close(store);
+	wanted = shape(arena, path);
+	sqlite3_open(path, &db);
+	ok(sqlite3_exec(db, version_1, NULL, NULL, NULL) == SQLITE_OK, "is made one of version 1");
+	sqlite3_close(db);
+	ok(store_open(&store, path, &err) == 0, "and opens all the same");
+	ok(store_one(store, STORE_CALL_NEXT, &err, STORE_TEXT("k"), STORE_INTEGER(10)) == 1, "its calls are found");
+	is(store_text(store, STORE_CALL_NEXT, 2, arena), "first", "in their order");
+	store_close(store);
+	is(shape(arena, path), wanted, "and it is as a new one");
+	arena_free(arena);
+}
+
 static void rows(void)
 {
 	struct store *store = NULL;
@@ -136,6 +186,7 @@ int main(void)
 	prepare_each();
 	drift();
 	others();
+	upgrade();
 	rows();
 	return tap_done();
 }
