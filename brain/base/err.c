@@ -35,7 +35,7 @@ int err_set(struct err *err, enum err_kind kind, const char *format, ...)
 	put(err, format, values, "");
 	va_end(values);
 	err->kind = kind;
-	err->number = 0;
+	err->number = err->wait = 0;
 	return -1;
 }
 
@@ -52,6 +52,7 @@ int err_set_errno(struct err *err, int number, const char *format, ...)
 	va_end(values);
 	err->kind = number == ENOSPC || number == EDQUOT ? ERR_FULL : ERR_SYSTEM;
 	err->number = number;
+	err->wait = 0;
 	return -1;
 }
 

@@ -26,6 +26,7 @@ enum err_kind {
 struct err {
 	enum err_kind kind;
 	int number; /* errno, or 0 */
+	int wait;   /* seconds that the other side asked to be left alone for; 0: it did not say */
 	char text[1024];
 };
 

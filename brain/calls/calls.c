@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { KINDS_MAXIMUM = 16, AGAIN_MS = 500, AGAIN_MAXIMUM_MS = 60000, AGAIN_DOUBLINGS = 7 };
+enum { KINDS_MAXIMUM = 16, AGAIN_MS = 500, AGAIN_MAXIMUM_MS = 60000, AGAIN_DOUBLINGS = 7, ASKED_MAXIMUM_MS = 3600000 };
 
 struct run {
 	struct calls_act act; /* first: an act is its run */
@@ -206,8 +206,8 @@ void calls_again(struct calls_act *act, int64_t delay_ms, const char *why)
 
 	if (delay <= 0)
 		delay = (int64_t)AGAIN_MS << (act->attempts < AGAIN_DOUBLINGS ? act->attempts - 1 : AGAIN_DOUBLINGS);
-	if (delay > AGAIN_MAXIMUM_MS)
-		delay = AGAIN_MAXIMUM_MS;
+	if (delay > (delay_ms > 0 ? ASKED_MAXIMUM_MS : AGAIN_MAXIMUM_MS))
+		delay = delay_ms > 0 ? ASKED_MAXIMUM_MS : AGAIN_MAXIMUM_MS;
 	if (act->attempts == 1 || act->attempts % 10 == 0)
 		log_warning(LOG_WHAT("tried again later"), LOG_TEXT("kind", act->kind), LOG_TEXT("lane", act->lane),
 			LOG_NUMBER("attempts", act->attempts), LOG_NUMBER("after_ms", delay), LOG_TEXT("why", why));

@@ -63,7 +63,10 @@ int calls_get(struct brain *brain, struct arena *arena, int64_t id, struct calls
 
 /* By performers. The act is over and freed. */
 void calls_answer(struct calls_act *act, enum outcome outcome, const char *text);
-/* It did not work out and is tried again: after `delay_ms`, or, with 0, after a time that grows from 0.5 s to a minute. */
+/*
+ * It did not work out and is tried again: after `delay_ms` (an hour at most), or, with 0, after a time that grows from 0.5 s to a
+ * minute.
+ */
 void calls_again(struct calls_act *act, int64_t delay_ms, const char *why);
 /* Tells the asker's inbox `kind` with the call's id: something happened on the way. */
 void calls_progress(struct calls_act *act, const char *kind);

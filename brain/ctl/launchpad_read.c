@@ -314,17 +314,24 @@ static json_t *read_list(struct reading *reading, struct err *err)
 
 /* --- the verb */
 
-static int read_it(const struct verb_call *call, const char *project, const char *what, struct err *err)
+struct which {
+	const char *project, *what; /* NULL: the list */
+	bool anew;
+};
+
+static int read_it(const struct verb_call *call, const struct which *which, struct err *err)
 {
 	struct reading reading = {.trusted = NULL};
 	json_t *json = NULL;
 	int done = -1;
 
-	if (launchpad_site_open(call->conf, project, &reading.site, err) < 0)
+	if (launchpad_site_open(call->conf, which->project, &reading.site, err) < 0)
 		return -1;
+	if (which->anew)
+		launchpad_rest_anew(reading.site.rest);
 	if (launchpad_commits_open(&reading.commits, &reading.site, err) < 0)
 		goto err0;
-	json = what ? read_one(&reading, what, err) : read_list(&reading, err);
+	json = which->what ? read_one(&reading, which->what, err) : read_list(&reading, err);
 	launchpad_commits_close(&reading.commits);
 	if (json && json_dumpf(json, stdout, JSON_COMPACT) == 0 && putchar('\n') >= 0)
 		done = 0;
@@ -339,17 +346,19 @@ err0:
 
 int launchpad_read_verb(const struct verb_call *call)
 {
-	const char *project = NULL, *rest[2];
+	struct which which = {.project = NULL};
+	const char *rest[2];
 	bool list = false;
-	const struct verb_option options[] = {
-		{.name = "--project", .value = &project}, {.name = "--list", .flag = &list}, {.name = NULL}};
+	const struct verb_option options[] = {{.name = "--project", .value = &which.project}, {.name = "--list", .flag = &list},
+		{.name = "--anew", .flag = &which.anew}, {.name = NULL}};
 	struct err err = {.kind = ERR_NONE};
 
 	if (verb_options(call, options, rest, 1, &err) < 0)
 		return verb_fail(call, &err);
+	which.what = rest[0];
 	if (list && rest[0])
 		err_set(&err, ERR_USAGE, "say either a merge proposal or --list");
-	else if ((list || launchpad_site_check(rest[0], &err) == 0) && read_it(call, project, rest[0], &err) == 0)
+	else if ((list || launchpad_site_check(rest[0], &err) == 0) && read_it(call, &which, &err) == 0)
 		return 0;
 	return verb_fail(call, &err);
 }

@@ -3,13 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/jsonget.h"
+#include "ctl/launchpad_memory.h"
+#include "forge/launchpad.h"
 #include "loop/http.h"
 
 #define NODES 500000
@@ -18,7 +22,7 @@
 #define LIMIT_MS 60000
 #define PAGES 1000
 #define TRIES 4
-#define PATIENCE_S 15 /* that we wait for, when Retry-After says so */
+#define PATIENCE_S 2 /* that we wait for here, when Retry-After says so; who calls waits longer */
 #define WORDS 200     /* of an error's body that people are shown */
 
 struct launchpad_rest {
@@ -27,6 +31,8 @@ struct launchpad_rest {
 	const char *origin; /* "https://HOST/": every link begins with it */
 	const char *file;   /* of the token; NULL: none */
 	const char *consumer, *token, *secret;
+	struct launchpad_memory memory;
+	bool anew; /* answers of earlier do not count */
 };
 
 /* --- the token */
@@ -103,6 +109,25 @@ static int take_root(struct launchpad_rest *rest, const char *root, struct err *
 	return 0;
 }
 
+/* Where our own user keeps what it remembers; NULL: nowhere. */
+static const char *own_folder(const struct conf *conf, struct arena *arena, const char *account)
+{
+	static const char *const folders[] = {"brain", "land"};
+	const char *state;
+	struct err ignored;
+	struct stat st;
+
+	if (conf_text(conf, NULL, "state", &state, &ignored) < 0)
+		return NULL;
+	for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+		const char *path = arena_printf(arena, "%s/%s", state, folders[i]);
+
+		if (stat(path, &st) == 0 && st.st_uid == geteuid())
+			return arena_printf(arena, "%s/launchpad-%s", path, account);
+	}
+	return NULL;
+}
+
 struct launchpad_rest *launchpad_rest_new(const struct conf *conf, const char *account, struct err *err)
 {
 	struct launchpad_rest *rest = calloc(1, sizeof *rest);
@@ -112,11 +137,18 @@ struct launchpad_rest *launchpad_rest_new(const struct conf *conf, const char *a
 		err_fatal("out of memory");
 	rest->arena = arena_new();
 	rest->file = token_file(conf, rest->arena, account);
-	if (conf_text(conf, arena_printf(rest->arena, "account/%s", account), "api.url", &root, err) == 0 &&
-		take_root(rest, root ? root : LAUNCHPAD_REST_ROOT, err) == 0 && read_token(rest, err) == 0)
-		return rest;
-	launchpad_rest_free(rest);
-	return NULL;
+	if (conf_text(conf, arena_printf(rest->arena, "account/%s", account), "api.url", &root, err) < 0 ||
+		take_root(rest, root ? root : LAUNCHPAD_REST_ROOT, err) < 0 || read_token(rest, err) < 0) {
+		launchpad_rest_free(rest);
+		return NULL;
+	}
+	rest->memory = (struct launchpad_memory){.folder = own_folder(conf, rest->arena, account), .who = rest->token};
+	return rest;
+}
+
+void launchpad_rest_anew(struct launchpad_rest *rest)
+{
+	rest->anew = true;
 }
 
 void launchpad_rest_free(struct launchpad_rest *rest)
@@ -207,14 +239,50 @@ static int failed(const struct launchpad_rest *rest, struct arena *arena, const 
 
 struct question {
 	const char *method, *link, *form;
+	const char *tag; /* of the answer that we have; NULL: none */
 };
+
+/* They said for how long, or said so before. */
+static int asked_to_wait(int seconds, const char *why, struct err *err)
+{
+	char until[CLOCK_ISO_SIZE];
+
+	clock_iso(clock_wall_ms() + seconds * INT64_C(1000), until);
+	err_set(err, ERR_NETWORK, "Launchpad asked us to wait until %.5s UTC%s", until + strlen("2026-11-21T"), why);
+	err->wait = seconds;
+	return -1;
+}
+
+/* What a Retry-After means that is too long to be waited for here: everybody of our user is to know. */
+static int too_busy(const struct launchpad_rest *rest, struct arena *arena, const struct http_reply *reply, const char *url,
+	struct err *err)
+{
+	const char *after = reply->status == 429 || reply->status == 503 ? http_header(reply, arena, "Retry-After") : NULL;
+	int seconds = after ? launchpad_wait(after, clock_wall_ms() / 1000) : 0;
+
+	if (seconds <= PATIENCE_S)
+		return failed(rest, arena, reply, url, err);
+	launchpad_memory_set_wait(&rest->memory, clock_wall_ms(), seconds);
+	return asked_to_wait(seconds, arena_printf(arena, ": it answered %u for %.300s", reply->status, url), err);
+}
+
+static void add_headers(
+	const struct launchpad_rest *rest, struct arena *arena, const struct question *question, const char **headers)
+{
+	const char *authorized = authorization(rest, arena);
+
+	if (authorized)
+		*headers++ = authorized;
+	if (question->tag)
+		*headers++ = arena_printf(arena, "If-None-Match: %s", question->tag);
+}
 
 static int once(const struct launchpad_rest *rest, struct arena *arena, const struct question *question, struct http_reply *reply,
 	struct err *err)
 {
 	const char *url = address_of(rest, arena, question->link, err);
-	const char *headers[] = {"Accept: application/json", "Content-Type: application/x-www-form-urlencoded",
-		authorization(rest, arena), NULL};
+	int wait = launchpad_memory_wait(&rest->memory, clock_wall_ms());
+	const char *headers[] = {"Accept: application/json", "Content-Type: application/x-www-form-urlencoded", NULL, NULL, NULL};
 	const struct http_request request = {.method = question->method,
 		.url = url,
 		.headers = headers,
@@ -225,49 +293,90 @@ static int once(const struct launchpad_rest *rest, struct arena *arena, const st
 
 	if (!url)
 		return -1;
+	if (wait > 0)
+		return asked_to_wait(wait, "", err);
+	add_headers(rest, arena, question, headers + 2);
 	if (http_once(&request, arena, reply, err) < 0)
 		return err->kind == ERR_TIMEOUT ? err_set(err, ERR_NETWORK, "Launchpad did not answer for %.300s in time", url) : -1;
-	if (reply->status < 200 || reply->status > 299)
-		return failed(rest, arena, reply, url, err);
-	return 0;
+	if ((reply->status >= 200 && reply->status <= 299) || (reply->status == 304 && question->tag))
+		return 0;
+	return too_busy(rest, arena, reply, url, err);
 }
 
 /* How long to wait before the same is asked again; -1: not worth it. `reply` has no status when there was no answer. */
-static long pause_ms(struct arena *arena, const struct http_reply *reply, int tried)
+static long pause_ms(struct arena *arena, const struct http_reply *reply, const struct err *err, int tried)
 {
 	const char *after = reply->status ? http_header(reply, arena, "Retry-After") : NULL;
-	long seconds = after ? strtol(after, NULL, 10) : 0;
+	int seconds = after ? launchpad_wait(after, clock_wall_ms() / 1000) : 0;
 
-	if (tried + 1 >= TRIES || seconds > PATIENCE_S)
+	if (err->kind != ERR_NETWORK || err->wait || tried + 1 >= TRIES)
 		return -1;
-	return seconds > 0 ? seconds * 1000 : 250L << tried;
+	return seconds > 0 ? seconds * 1000L : 250L << tried;
+}
+
+static bool is_json(struct arena *arena, const struct http_reply *reply)
+{
+	const char *type = http_header(reply, arena, "Content-Type");
+
+	return type && strncmp(type, "application/json", strlen("application/json")) == 0;
+}
+
+/* The object in an answer, which is remembered. A page in place of it is somebody's on the way, and passes. */
+static json_t *take_object(const struct launchpad_rest *rest, struct arena *arena, const struct http_reply *reply, const char *url,
+	struct err *err)
+{
+	const char *tag = http_header(reply, arena, "ETag");
+	json_t *json = jsonget_parse(reply->body, reply->length, NODES, err);
+
+	if (!json && !is_json(arena, reply))
+		err_set(err, ERR_NETWORK, "what answers %u for %.300s is not Launchpad's API: it sent no JSON: %s", reply->status, url,
+			words_of(arena, reply));
+	if (!json)
+		return NULL;
+	if (!json_is_object(json)) {
+		json_decref(json);
+		err_set(err, ERR_INPUT, "%.300s: not an object", url);
+		return NULL;
+	}
+	if (tag)
+		launchpad_memory_keep(
+			&rest->memory, url, &(struct launchpad_answer){.tag = tag, .body = reply->body, .length = reply->length});
+	return json;
+}
+
+/* Once; `known` is what we have of it. */
+static json_t *get_once(const struct launchpad_rest *rest, struct arena *arena, const struct question *question,
+	const struct launchpad_answer *known, struct http_reply *reply, struct err *err)
+{
+	*reply = (struct http_reply){.status = 0};
+	err_clear(err);
+	if (once(rest, arena, question, reply, err) < 0)
+		return NULL;
+	if (reply->status == 304)
+		return jsonget_parse(known->body, known->length, NODES, err);
+	return take_object(rest, arena, reply, question->link, err);
 }
 
 json_t *launchpad_rest_get(const struct launchpad_rest *rest, const char *link, struct err *err)
 {
 	struct arena *arena = arena_new();
-	const struct question question = {.method = "GET", .link = link};
+	struct launchpad_answer known = {.tag = NULL};
+	const char *url = address_of(rest, arena, link, err);
+	struct question question = {.method = "GET", .link = url};
 	struct http_reply reply;
 	json_t *json = NULL;
 
-	for (int tried = 0;; tried++) {
-		reply = (struct http_reply){.status = 0};
-		err_clear(err);
-		if (once(rest, arena, &question, &reply, err) == 0) {
-			json = jsonget_parse(reply.body, reply.length, NODES, err);
-			break;
-		}
-		long wait = err->kind == ERR_NETWORK ? pause_ms(arena, &reply, tried) : -1;
+	if (url && !rest->anew)
+		launchpad_memory_recall(&rest->memory, arena, url, &known);
+	question.tag = known.tag;
+	for (int tried = 0; url; tried++) {
+		json = get_once(rest, arena, &question, &known, &reply, err);
+		long wait = json ? -1 : pause_ms(arena, &reply, err, tried);
 		if (wait < 0)
 			break;
 		nanosleep(&(struct timespec){.tv_sec = wait / 1000, .tv_nsec = wait % 1000 * 1000000}, NULL);
 	}
 	arena_free(arena);
-	if (json && !json_is_object(json)) {
-		json_decref(json);
-		json = NULL;
-		err_set(err, ERR_INPUT, "%.300s: not an object", link);
-	}
 	return json;
 }
 

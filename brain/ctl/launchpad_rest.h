@@ -26,10 +26,17 @@ struct launchpad_rest *launchpad_rest_new(const struct conf *conf, const char *a
 void launchpad_rest_free(struct launchpad_rest *rest); /* NULL is allowed */
 
 /*
+ * Entries that were read earlier by our own user are only asked for when they changed (ETag; {state}/brain/launchpad-ACCOUNT or
+ * {state}/land/launchpad-ACCOUNT). After this call they are read anew, for who takes nobody's word.
+ */
+void launchpad_rest_anew(struct launchpad_rest *rest);
+
+/*
  * `link` is an address that the API gave, or what stands behind the API's root. A new reference to an object. What is passing (no
- * connection, 429, 5xx) is tried again for some seconds, as Retry-After says, before it is told.
- * ERR_NETWORK: out of reach, or too busy; ERR_NOT_FOUND; ERR_MOVED: 409, 412; ERR_REFUSED: 403; ERR_SYSTEM: the token is not
- * taken (401), and others; ERR_INPUT: an answer that is none.
+ * connection, 429, 5xx) is tried again for a second or two before it is told; where Retry-After asks for longer, err->wait has the
+ * seconds, and nobody of our user asks anything before they are over.
+ * ERR_NETWORK: out of reach, too busy, or a page of somebody between us; ERR_NOT_FOUND; ERR_MOVED: 409, 412; ERR_REFUSED: 403;
+ * ERR_SYSTEM: the token is not taken (401), and others; ERR_INPUT: an answer that is none.
  */
 json_t *launchpad_rest_get(const struct launchpad_rest *rest, const char *link, struct err *err);
 

@@ -103,7 +103,7 @@ static int one_round(const struct telling *telling, struct err *err)
 /* Whether it may have happened all the same, or may work with what is there now. */
 static bool is_passing(const struct err *err)
 {
-	return err->kind == ERR_NETWORK || err->kind == ERR_MOVED;
+	return (err->kind == ERR_NETWORK && !err->wait) || err->kind == ERR_MOVED;
 }
 
 static int tell(const struct telling *telling, struct err *err)
@@ -165,6 +165,7 @@ static int tell_it(const struct verb_call *call, const char *project, const char
 
 	if (launchpad_site_open(call->conf, project, &telling.site, err) < 0)
 		return -1;
+	launchpad_rest_anew(telling.site.rest);
 	if (!telling.site.own || !telling.site.own[0])
 		err_set(err, ERR_CONFIG, "[account/%s] own.names: say under which name byoci comments there", telling.site.place.account);
 	else if (read_report(&telling, err) == 0)

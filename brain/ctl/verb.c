@@ -25,6 +25,8 @@ static const enum outcome outcomes[] = {
 int verb_fail(const struct verb_call *call, const struct err *err)
 {
 	fprintf(stderr, "byoci %s: %s\n", call->verb, err->text);
+	if (err->wait)
+		printf("{\"wait\":%d}\n", err->wait);
 	return outcome_exit(outcomes[err->kind]);
 }
 

@@ -19,7 +19,10 @@ struct verb_call {
 /* Returns the exit status: 0, or one of forge/outcome.h. What went wrong was said on standard error. */
 typedef int verb_fn(const struct verb_call *call);
 
-/* Tells `byoci VERB: text` on standard error and returns the exit status that fits err's kind. */
+/*
+ * Tells `byoci VERB: text` on standard error and returns the exit status that fits err's kind. Where the other side asked to be left
+ * alone, {"wait":SECONDS} is printed for the program that called.
+ */
 int verb_fail(const struct verb_call *call, const struct err *err);
 
 /* One option of a verb's own. */

@@ -23,6 +23,7 @@ const struct dialect dialect_table[] = {
 		.delivery_header = "X-Launchpad-Delivery",
 		.ping = "ping",
 		.reader = "launchpad-read",
+		.anew = "--anew",
 		.teller = "launchpad-tell",
 		.by_name = true,
 		.event = dialect_launchpad_event,

@@ -1,6 +1,7 @@
 #include "forge/launchpad.h"
 
 #include <string.h>
+#include <time.h>
 
 #define MERGE "/+merge/"
 #define TEXT_MAXIMUM 1024 /* bytes of a path, an address, a ref */
@@ -131,4 +132,31 @@ int64_t launchpad_time(const char *text)
 	if (strcmp(text, "+00:00") != 0 && strcmp(text, "Z") != 0)
 		return -1;
 	return (((days_of(field[0], field[1], field[2]) * 24 + field[3]) * 60 + field[4]) * 60 + field[5]) * 1000000 + fraction;
+}
+
+/* Seconds since 1970; -1: not a date. Names of days and months are English: no program of ours sets a locale. */
+static int64_t http_date(const char *text)
+{
+	static const char *const forms[] = {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"};
+
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+		struct tm tm = {.tm_year = 0};
+		const char *end = strptime(text, forms[i], &tm);
+
+		if (end && !*end)
+			return timegm(&tm);
+	}
+	return -1;
+}
+
+int launchpad_wait(const char *text, int64_t now)
+{
+	size_t length = strspn(text, "0123456789");
+	int64_t seconds = 0;
+
+	if (length > 0 && text[length] == '\0')
+		seconds = length > 9 ? LAUNCHPAD_WAIT_MAXIMUM : digits(&text, (int)length);
+	else if (length == 0)
+		seconds = http_date(text) - now;
+	return seconds <= 0 ? 0 : seconds > LAUNCHPAD_WAIT_MAXIMUM ? LAUNCHPAD_WAIT_MAXIMUM : (int)seconds;
 }

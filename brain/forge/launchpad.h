@@ -28,4 +28,11 @@ const char *launchpad_below_root(const char *link);
 /* "2026-11-21T07:34:03.123456+00:00" or "…Z", the fraction of 1 to 6 digits or none, → microseconds since 1970. -1: not such a time. */
 int64_t launchpad_time(const char *text);
 
+/*
+ * What a Retry-After header asks for (RFC 9110, 10.2.3: seconds, or a date in one of three forms), in seconds from `now` (seconds since
+ * 1970), at most LAUNCHPAD_WAIT_MAXIMUM. 0: nothing that is understood, or a time that is over.
+ */
+#define LAUNCHPAD_WAIT_MAXIMUM 3600
+int launchpad_wait(const char *text, int64_t now);
+
 #endif

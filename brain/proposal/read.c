@@ -15,6 +15,7 @@ enum {
 	OUT_MAXIMUM = 16 * 1024 * 1024,
 	LIMIT_MS = 20 * 60 * 1000, /* the first time, all of a repository is fetched */
 	TROUBLES = 8, /* attempts before trouble that is not the network's is told to the asker */
+	WAIT_MAXIMUM_S = 3600,
 	WHY_SIZE = 512
 };
 
@@ -104,6 +105,17 @@ static char *last_line(struct arena *arena, const char *errors)
 	return arena_printf(arena, "%.*s", (int)(end - start < WHY_SIZE ? end - start : WHY_SIZE), errors + start);
 }
 
+/* The time that its forge asked to be left alone for, as the reader printed it; 0: it did not. */
+static int64_t asked_wait_ms(const char *out, size_t length)
+{
+	struct err ignored;
+	json_t *json = jsonget_parse(out, length, 64, &ignored);
+	int64_t seconds = jsonget_integer_or(json, "wait", 0);
+
+	json_decref(json);
+	return seconds > 0 && seconds <= WAIT_MAXIMUM_S ? seconds * 1000 : 0;
+}
+
 static void on_read(void *cookie, int status, const char *out, size_t length, const char *errors)
 {
 	struct calls_act *act = cookie;
@@ -112,7 +124,6 @@ static void on_read(void *cookie, int status, const char *out, size_t length, co
 	const char *why = last_line(arena, errors);
 
 	CRASH_POINT("read.answered");
-	(void)length;
 	if (status == -1)
 		why = "it took too long, or printed too much";
 	else if (!*why)
@@ -120,7 +131,9 @@ static void on_read(void *cookie, int status, const char *out, size_t length, co
 	outcome_from_exit(status, &outcome);
 	if (outcome == OUTCOME_SUCCESS)
 		calls_answer(act, outcome, out);
-	else if (outcome == OUTCOME_UNREACHABLE || (outcome == OUTCOME_INFRASTRUCTURE && act->attempts < TROUBLES))
+	else if (outcome == OUTCOME_UNREACHABLE)
+		calls_again(act, asked_wait_ms(out, length), why);
+	else if (outcome == OUTCOME_INFRASTRUCTURE && (act->attempts < TROUBLES || strcmp(act->kind, READ_LIST) == 0))
 		calls_again(act, 0, why);
 	else
 		calls_answer(act, outcome, why);

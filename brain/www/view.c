@@ -228,17 +228,17 @@ static json_t *decisions(struct brain *brain, struct arena *arena, enum store_id
 	return NULL;
 }
 
-/* What waits for the outside and is about this proposal: its own lanes, and the slave's while it is tested. */
+/* What waits for the outside and is about this proposal: its own lanes, the poll of its project, and the slave's while it is tested. */
 static void keep_own(json_t *list, struct arena *arena, const struct proposal_row *row)
 {
 	const char *own = arena_printf(arena, "/%s/%s", row->project, row->name),
-			   *land = arena_printf(arena, "land/%s/%s", row->project, row->target);
+			   *land = arena_printf(arena, "land/%s/%s", row->project, row->target), *poll = arena_printf(arena, "list/%s", row->project);
 
 	for (size_t i = json_array_size(list); i-- > 0;) {
 		const char *lane = json_string_value(json_object_get(json_array_get(list, i), "lane"));
 		size_t length = strlen(lane), own_length = strlen(own);
 		bool about = (length >= own_length && strcmp(lane + length - own_length, own) == 0) || strcmp(lane, land) == 0 ||
-			strncmp(lane, "slave/", 6) == 0;
+			strncmp(lane, "slave/", 6) == 0 || strcmp(lane, poll) == 0;
 
 		if (!about)
 			json_array_remove(list, i);

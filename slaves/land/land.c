@@ -239,6 +239,7 @@ void land_run(const struct program *program, const struct spec *spec, const char
 	if (done < 0) {
 		land->outcome = err.kind == ERR_INPUT ? OUTCOME_REFUSED : ending_of_error(&err);
 		land->reason = output_line(program->arena, err.text, strlen(err.text), sizeof err.text);
+		land->wait = err.wait;
 	}
 	steps_end(&land->steps);
 	tree_free(landing.tree);

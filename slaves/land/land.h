@@ -17,6 +17,7 @@ struct land {
 	const char *reason;          /* one line for people */
 	const char *merge;           /* id of the tested merge; NULL: no result that can be believed */
 	char target_tip[TREE_ID_SIZE]; /* "" when it was not read */
+	int wait;                    /* unreachable: seconds that the forge asked to be left alone for; 0: it did not say */
 	struct steps steps;
 };
 

@@ -21,6 +21,12 @@
 /* The reply, or NULL and err. */
 typedef json_t *request_fn(const struct program *program, const json_t *request, struct err *err);
 
+/* How long the forge asked to be left alone; NULL: it did not. */
+static json_t *wait_json(int seconds)
+{
+	return seconds ? json_integer(seconds) : NULL;
+}
+
 static json_t *do_land(const struct program *program, const json_t *request, struct err *err)
 {
 	json_t *json = NULL;
@@ -35,8 +41,9 @@ static json_t *do_land(const struct program *program, const json_t *request, str
 	log_info(LOG_WHAT("landing asked"), LOG_TEXT("build", spec.build), LOG_TEXT("project", spec.project),
 		LOG_TEXT("proposal", spec.proposal), LOG_TEXT("merge", land.merge), LOG_TEXT("outcome", outcome_word(land.outcome)),
 		LOG_TEXT("reason", land.reason));
-	return json_pack("{s:s, s:s, s:s?, s:s?, s:o}", "outcome", outcome_word(land.outcome), "reason", land.reason ? land.reason : "",
-		"merge", land.merge, "target_tip", land.target_tip[0] ? land.target_tip : NULL, "steps", steps_json(&land.steps));
+	return json_pack("{s:s, s:s, s:s?, s:s?, s:o, s:o*}", "outcome", outcome_word(land.outcome), "reason", land.reason ? land.reason : "",
+		"merge", land.merge, "target_tip", land.target_tip[0] ? land.target_tip : NULL, "steps", steps_json(&land.steps), "wait",
+		wait_json(land.wait));
 }
 
 static json_t *do_report(const struct program *program, const json_t *request, struct err *err)
@@ -55,7 +62,8 @@ static json_t *do_report(const struct program *program, const json_t *request, s
 	const char *reason = done < 0 ? output_line(program->arena, trouble.text, strlen(trouble.text), sizeof trouble.text) : "";
 	log_info(LOG_WHAT("report asked"), LOG_TEXT("project", tell.project), LOG_TEXT("proposal", tell.proposal), LOG_TEXT("kind", tell.kind),
 		LOG_TEXT("outcome", outcome_word(outcome)), LOG_TEXT("reason", reason));
-	return json_pack("{s:s, s:s, s:s}", "outcome", outcome_word(outcome), "reason", reason, "marker", marker);
+	return json_pack("{s:s, s:s, s:s, s:o*}", "outcome", outcome_word(outcome), "reason", reason, "marker", marker, "wait",
+		wait_json(trouble.wait));
 }
 
 static json_t *do_approved(const struct program *program, const json_t *request, struct err *err)

@@ -11,7 +11,19 @@
 #define READBACK_LIMIT_MS (20 * 60 * 1000) /* the first time, all of a repository is fetched */
 #define READBACK_MAXIMUM ((size_t)16 * 1024 * 1024)
 #define READBACK_NODES 500000
+#define READBACK_WAIT_MAXIMUM 3600 /* seconds */
 #define READBACK_WORDS 600
+
+/* Seconds that the forge asked to be left alone for, as the verb printed them. */
+static int asked_wait(const struct child_result *result)
+{
+	struct err ignored;
+	json_t *json = jsonget_parse(result->out.data ? result->out.data : "", result->out.length, READBACK_NODES, &ignored);
+	int64_t seconds = jsonget_integer_or(json, "wait", 0);
+
+	json_decref(json);
+	return seconds > 0 && seconds <= READBACK_WAIT_MAXIMUM ? (int)seconds : 0;
+}
 
 static int failed(const char *verb, const struct child_result *result, struct err *err)
 {
@@ -22,6 +34,7 @@ static int failed(const char *verb, const struct child_result *result, struct er
 	const char *line = output_line(arena, words, strlen(words), READBACK_WORDS);
 	err_set(err, away ? ERR_NETWORK : refused ? ERR_REFUSED : ERR_SYSTEM, "byoci %s ended with %d: %s", verb, result->status,
 		*line ? line : "it said nothing");
+	err->wait = away ? asked_wait(result) : 0;
 	arena_free(arena);
 	return -1;
 }
@@ -37,7 +50,7 @@ char *readback_run(const struct program *program, const struct readback_verb *ve
 	if (!libexec)
 		return NULL;
 	program_command(program, arena_printf(program->arena, "%s/bin/byoci", libexec), &argv, &environment);
-	strv_pushl(&argv, verb->verb, "--project", verb->project, verb->what, NULL);
+	strv_pushl(&argv, verb->verb, "--project", verb->project, verb->what, verb->option, NULL);
 	child.argv = (const char *const *)argv.v;
 	child.environment = (const char *const *)environment.v;
 	child.dies_with_parent = true;
@@ -79,7 +92,7 @@ int readback_proposal(const struct program *program, const struct readback *whic
 
 	if (!dialect)
 		return -1;
-	struct readback_verb verb = {.verb = dialect->reader, .project = which->project, .what = name};
+	struct readback_verb verb = {.verb = dialect->reader, .project = which->project, .what = name, .option = dialect->anew};
 	if (dialect->by_name && which->from)
 		verb.what = launchpad_place(program->arena, forge_path(which->from), name);
 	const char *text = readback_run(program, &verb, &length, err);
@@ -98,7 +111,8 @@ const char *const *readback_names(const struct program *program, const char *pro
 	json_t *list, *value;
 	size_t length = 0, count = 0, i;
 	const struct dialect *dialect = readback_dialect(program, project, err);
-	const struct readback_verb verb = {.verb = dialect ? dialect->reader : NULL, .project = project, .what = "--list"};
+	const struct readback_verb verb = {.verb = dialect ? dialect->reader : NULL, .project = project, .what = "--list",
+		.option = dialect ? dialect->anew : NULL};
 	const char *text = dialect ? readback_run(program, &verb, &length, err) : NULL;
 	json_t *json = text ? jsonget_parse(text, length, READBACK_NODES, err) : NULL;
 

@@ -30,6 +30,7 @@ const struct dialect *readback_dialect(const struct program *program, const char
  */
 struct readback_verb {
 	const char *verb, *project, *what, *input;
+	const char *option; /* NULL: none */
 };
 char *readback_run(const struct program *program, const struct readback_verb *verb, size_t *length, struct err *err);
 

@@ -14,14 +14,14 @@ use Time::HiRes qw(sleep time);
 our @ISA = ('Brain');
 
 sub new {
-	my ($class, $lp, $name) = @_;
+	my ($class, $lp, $name, %with) = @_;
 	chomp(my $pwd = `pwd`);
 	my $out = $ENV{O} // 'build';
 	$out = "$pwd/$out" if $out !~ m{^/};
 	my $tmp = tempdir('/tmp/byoci-whole.XXXXXX', CLEANUP => 1);
 	chmod 0755, $tmp;
 	my $self = bless {bin => "$out/bin", out => $out, tmp => $tmp, ns => 'brt', hook => Brain::free_port(), pages => Brain::free_port(), lp => $lp,
-		name => $name, root => "$tmp/root", etc => "$tmp/root/etc/byoci/brt", poll => '1h', daemon => {}}, $class;
+		name => $name, root => "$tmp/root", etc => "$tmp/root/etc/byoci/brt", poll => $with{poll} // '1h', daemon => {}}, $class;
 	make_path("$self->{etc}/result-keys", map { "$tmp/$_" } qw(state/brain state/land secrets/brain secrets/slave secrets/land libexec/bin home),
 		map { "run/$_" } qw(brain slave land worker));
 	chmod 0700, glob "$tmp/secrets/*";

@@ -66,8 +66,24 @@ static void test_times(void)
 		ok(launchpad_time(bad[i]) == -1, "no time");
 }
 
+static void test_waits(void)
+{
+	static const int64_t now = 784111777; /* Sun, 06 Nov 1994 08:49:37 GMT */
+	static const struct {
+		const char *text;
+		int wanted;
+	} waits[] = {{"0", 0}, {"1", 1}, {"120", 120}, {"3600", 3600}, {"3601", 3600}, {"99999999999999999999", 3600}, {"", 0}, {"-5", 0},
+		{"1.5", 0}, {"5 s", 0}, {"soon", 0}, {"Sun, 06 Nov 1994 08:50:37 GMT", 60}, {"Sunday, 06-Nov-94 08:49:47 GMT", 10},
+		{"Sun Nov  6 08:49:38 1994", 1}, {"Sun, 06 Nov 1994 08:49:37 GMT", 0}, {"Sun, 06 Nov 1994 07:49:37 GMT", 0},
+		{"Mon, 07 Nov 1994 08:49:37 GMT", 3600}, {"Sun, 06 Nov 1994 08:50:37 CET", 0}, {"Sun, 06 Nov 1994 08:50:37 GMT and so on", 0}};
+
+	for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++)
+		ok(launchpad_wait(waits[i].text, now) == waits[i].wanted, waits[i].text);
+}
+
 int main(void)
 {
+	test_waits();
 	test_names();
 	test_refs();
 	test_places();
