@@ -4,6 +4,7 @@
  * configuration.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <pwd.h>
@@ -25,9 +26,9 @@
 #include "base/strv.h"
 #include "conf/conf.h"
 #include "slaves/worker/backing.h"
+#include "slaves/worker/cage.h"
 #include "slaves/worker/cgroup.h"
 #include "slaves/worker/handler.h"
-#include "slaves/worker/rootfs.h"
 #include "slaves/worker/slot.h"
 
 #define REAP_EVERY_MS 60000
@@ -64,12 +65,17 @@ static int fail(const struct err *err)
 /* May this process ask at all? */
 static int check_peer(const struct server *server, struct handler_want *want, struct err *err)
 {
-	if (sock_peer(want->connection, &want->uid, NULL, &want->sender, err) < 0)
+	char path[64];
+	pid_t sender;
+
+	if (sock_peer(want->connection, &want->uid, NULL, &sender, err) < 0)
 		return -1;
+	snprintf(path, sizeof path, "/proc/%d/ns/mnt", (int)sender);
+	want->mounts = open(path, O_RDONLY | O_CLOEXEC);
 	if (want->uid != 0 && want->uid != server->slave)
 		return err_set(err, ERR_REFUSED, "user %u may not ask for workers (process %d); the slave's user may",
 		(unsigned)want->uid,
-			(int)want->sender);
+			(int)sender);
 	if (server->handlers >= server->maximum)
 		return err_set(err, ERR_BUSY, "%u connections are open: try again later", server->handlers);
 	return 0;
@@ -77,7 +83,7 @@ static int check_peer(const struct server *server, struct handler_want *want, st
 
 static void take_connection(struct server *server)
 {
-	struct handler_want want = {.source = &server->source, .listener = server->listener};
+	struct handler_want want = {.source = &server->source, .listener = server->listener, .mounts = -1};
 	struct err err = {0};
 
 	want.connection = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
@@ -90,6 +96,8 @@ static void take_connection(struct server *server)
 		server->handlers++;
 		CRASH_POINT("worker.handler-started");
 	}
+	if (want.mounts >= 0)
+		close(want.mounts);
 	close(want.connection);
 }
 
@@ -147,10 +155,10 @@ static int read_configuration(struct server *server, struct err *err)
 		conf_integer(server->conf, NULL, "worker.slots", &slots, err) < 0 ||
 		conf_integer(server->conf, NULL, "worker.ids.first", &first, err) < 0)
 		return -1;
-	if (first + slots * ROOTFS_IDS > IDS_END)
+	if (first + slots * CAGE_IDS > IDS_END)
 		return err_set(err, ERR_CONFIG,
 			"worker.ids.first = %lld: %lld slots of %d ids do not fit below %lld: choose a smaller one",
-			(long long)first, (long long)slots, ROOTFS_IDS, IDS_END);
+			(long long)first, (long long)slots, CAGE_IDS, IDS_END);
 	user = getpwnam(name);
 	if (!user || user->pw_uid == 0)
 		return err_set(err, ERR_CONFIG, "slave.user = %s: there is no such user but root; setup/byoci makes it", name);

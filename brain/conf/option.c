@@ -134,6 +134,8 @@ const struct option option_table[] = {
 		.text = "Run in a worker made from it, without a network, before it is used; it is used when this exits with 0."},
 	{BACKING("refresh", OPTION_DURATION), .minimum = 0, .maximum = 365 * DAY, .fallback = "1d", .aside = true,
 		.text = "How often it is made anew from the same: what was released since then is in it. 0: never."},
+	{BACKING("workers", OPTION_CHOICE), .choices = "lxc|lxd|dir", .fallback = "lxc",
+		.text = "What makes workers of it: liblxc, LXD, or nothing that contains them (dir: for tests on a laptop)."},
 
 	{ACCOUNT("dialect", OPTION_CHOICE), .choices = "git|launchpad|github|gitea|gitlab", .fallback = "{name}",
 		.text = "What the forge speaks."},

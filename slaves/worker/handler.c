@@ -48,7 +48,7 @@ struct handler {
 	struct conf *conf;
 	int connection;
 	uid_t uid;
-	pid_t sender;
+	int mounts;
 	pid_t pid; /* as the parent sees it */
 	int64_t process_start;
 	enum state state;
@@ -69,26 +69,28 @@ static int act_build_backing(struct handler *handler, const struct worker_reques
 	return backing_build(handler->conf, request->section, descriptors[0], handler->connection, reply->text, err);
 }
 
+static struct worker_tree tree_of(const struct handler *handler, const struct worker_request *request, int layer)
+{
+	return (struct worker_tree){.build = request->build, .job_digest = request->digest, .layer = layer, .owner = handler->uid,
+		.mounts = handler->mounts};
+}
+
 static int act_start(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
 	struct err *err)
 {
 	const struct worker_want want = {
 		.conf = handler->conf,
-		.build = request->build,
 		.job = request->section,
-		.job_digest = request->digest,
-		.layer = descriptors[0],
-		.owner = handler->uid,
-		.sender = handler->sender,
 		.pid = handler->pid,
 		.process_start = handler->process_start,
 	};
+	const struct worker_tree tree = tree_of(handler, request, descriptors[0]);
 
-	handler->worker = worker_start(handler->arena, &want, reply->text, err);
-	if (!handler->worker) {
-		handler->over = true; /* its mounts may be half made */
+	handler->over = true; /* on failure: its mounts may be half made */
+	handler->worker = worker_start(handler->arena, &want, &tree, reply->text, err);
+	if (!handler->worker || worker_attach(handler->worker, &tree, err) < 0)
 		return -1;
-	}
+	handler->over = false;
 	memcpy(handler->build, request->build, sizeof handler->build);
 	memcpy(handler->job, request->section, sizeof handler->job);
 	reply->slot = worker_slot(handler->worker);
@@ -261,7 +263,7 @@ static bool wait_for_it(const struct handler *handler, bool *readable)
 {
 	struct pollfd waits[] = {
 		{.fd = handler->connection, .events = POLLIN},
-		{.fd = handler->worker ? worker_pidfd(handler->worker) : -1, .events = POLLIN},
+		{.fd = handler->worker ? worker_fd(handler->worker) : -1, .events = POLLIN},
 	};
 	int64_t left_ms = (handler->deadline_us - clock_monotonic_us()) / 1000 + 1;
 
@@ -315,7 +317,7 @@ static void reset_signals(void)
 
 static _Noreturn void run(const struct handler_want *want)
 {
-	struct handler handler = {.arena = arena_new(), .connection = want->connection, .uid = want->uid, .sender = want->sender,
+	struct handler handler = {.arena = arena_new(), .connection = want->connection, .uid = want->uid, .mounts = want->mounts,
 		.deadline_us = clock_monotonic_us() + IDLE_LIMIT_US};
 	struct err err = {0};
 

@@ -15,7 +15,7 @@ struct handler_want {
 	const struct conf_source *source; /* the configuration is read for each connection anew */
 	int connection;                   /* accepted */
 	uid_t uid;                        /* of the process at its other end */
-	pid_t sender;                     /* that process */
+	int mounts;                       /* its mount namespace; -1: not known */
 	int listener;                     /* closed in the handler */
 };
 

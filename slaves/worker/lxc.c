@@ -2,18 +2,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mount.h>
 #include <lxc/attach_options.h>
 #include <lxc/lxccontainer.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "slaves/worker/rootfs.h"
+#include "slaves/worker/cage.h"
 
 #define INIT "/dev/init" /* inside; /dev is a tmpfs of the container's own */
 #define STOP_LIMIT_S 10
@@ -238,8 +242,8 @@ static int configure(const struct lxc *lxc, const struct lxc_want *want, struct 
 	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
 		if (set(lxc, settings[i].key, settings[i].value, err) < 0)
 			return -1;
-	if (setf(lxc, err, "lxc.idmap", "u 0 %lld %d", (long long)want->ids, ROOTFS_IDS) < 0 ||
-		setf(lxc, err, "lxc.idmap", "g 0 %lld %d", (long long)want->ids, ROOTFS_IDS) < 0 ||
+	if (setf(lxc, err, "lxc.idmap", "u 0 %lld %d", (long long)want->ids, CAGE_IDS) < 0 ||
+		setf(lxc, err, "lxc.idmap", "g 0 %lld %d", (long long)want->ids, CAGE_IDS) < 0 ||
 		configure_apparmor(lxc, err) < 0 || configure_limits(lxc, want, err) < 0)
 		return -1;
 	return configure_files(lxc, want, err);
@@ -318,6 +322,34 @@ int lxc_run(struct lxc *lxc, const struct lxc_program *program, pid_t *pid, stru
 	rc = lxc->container->attach(lxc->container, lxc_attach_run_command, &run, &options, pid);
 	close(in);
 	return rc < 0 ? set_from_log(lxc, "entered", err) : 0;
+}
+
+int lxc_place(const struct lxc *lxc, int mount, const char *folder, struct err *err)
+{
+	int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	int rc = 0;
+
+	if (own < 0 || setns(lxc->init, CLONE_NEWNS) < 0) {
+		rc = err_set_errno(err, errno, "container: its mounts cannot be reached");
+		goto err0;
+	}
+	if (syscall(SYS_move_mount, mount, "", AT_FDCWD, folder, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		rc = err_set_errno(err, errno, "container: nothing can be mounted on %s in it", folder);
+	if (setns(own, CLONE_NEWNS) < 0)
+		err_fatal("a container's mount namespace can't be left");
+err0:
+	if (own >= 0)
+		close(own);
+	return rc;
+}
+
+int lxc_check(const struct lxc *lxc, struct err *err)
+{
+	struct pollfd init = {.fd = lxc->init, .events = POLLIN};
+
+	if (poll(&init, 1, 0) != 0)
+		return err_set(err, ERR_SYSTEM, "container: its first process has ended");
+	return 0;
 }
 
 int lxc_kill(struct lxc *lxc, struct err *err)

@@ -18,7 +18,7 @@ struct lxc_want {
 	const char *name;      /* of the container and of its control groups */
 	const char *rootfs;    /* folder; an overlay is fine */
 	const char *scratch;   /* empty folder for files of liblxc's and ours, not seen from inside */
-	int64_t ids;           /* root inside is this id outside, of ROOTFS_IDS */
+	int64_t ids;           /* root inside is this id outside, of CAGE_IDS */
 	int64_t memory;        /* bytes; what is written to tmpfs counts too */
 	int64_t processes;
 	int64_t cpus;          /* 0: all */
@@ -38,6 +38,12 @@ struct lxc_program {
 	int out, errors;         /* its descriptors 1 and 2; 0 is /dev/null */
 };
 int lxc_run(struct lxc *lxc, const struct lxc_program *program, pid_t *pid, struct err *err);
+
+/* Puts a detached mount on a folder inside; the folder is not followed when it is a link. */
+int lxc_place(const struct lxc *lxc, int mount, const char *folder, struct err *err);
+
+/* Whether its first process still runs. */
+int lxc_check(const struct lxc *lxc, struct err *err);
 
 /*
  * Kills everything in it, without waiting. Again is fine. Children from lxc_run() must be reaped by the caller before it can

@@ -21,6 +21,8 @@ int umount2(const char *target, int flags);
 #define BACKING RUN "/b"
 #define LAYER RUN "/l"
 #define WRITTEN RUN "/w"
+#define TREE ROOTFS_PATH CAGE_FOLDER /* as the processes of byoci-worker see it */
+#define MAKING RUN "/t"
 
 /* The ids [inside, inside + count) of a folder's files become [outside, …) in its mount. */
 struct idmap {
@@ -84,16 +86,13 @@ static int clone_tree(int folder)
 	return (int)syscall(SYS_open_tree, folder, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 }
 
-/* As clone_tree, from inside the mount namespace of a process; we are back in ours afterwards. */
-static int clone_tree_of(int folder, pid_t pid)
+/* As clone_tree, from inside another mount namespace; we are back in ours afterwards. */
+static int clone_tree_of(int folder, int mounts)
 {
-	char path[64];
 	int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	int other, tree = -1, number;
+	int tree = -1, number;
 
-	snprintf(path, sizeof path, "/proc/%d/ns/mnt", (int)pid);
-	other = open(path, O_RDONLY | O_CLOEXEC);
-	if (own >= 0 && other >= 0 && setns(other, CLONE_NEWNS) == 0) {
+	if (own >= 0 && setns(mounts, CLONE_NEWNS) == 0) {
 		tree = clone_tree(folder);
 		number = errno;
 		if (setns(own, CLONE_NEWNS) < 0)
@@ -103,22 +102,23 @@ static int clone_tree_of(int folder, pid_t pid)
 	number = errno;
 	if (own >= 0)
 		close(own);
-	if (other >= 0)
-		close(other);
 	errno = number;
 	return tree;
 }
 
-/* A folder can be cloned only where its file system is mounted: in our mount namespace, else in that of who sent it. */
-static int clone_layer(const struct rootfs *rootfs, struct err *err)
+/*
+ * A folder can be cloned only where its file system is mounted: in our mount namespace, else in that of who sent it. Ours is
+ * the host's no more, so that is the rule.
+ */
+static int clone_layer(const struct rootfs_tree *tree, struct err *err)
 {
-	int tree = clone_tree(rootfs->layer);
+	int clone = clone_tree(tree->layer);
 
-	if (tree < 0 && errno == EINVAL)
-		tree = clone_tree_of(rootfs->layer, rootfs->sender);
-	if (tree < 0)
+	if (clone < 0 && errno == EINVAL && tree->mounts >= 0)
+		clone = clone_tree_of(tree->layer, tree->mounts);
+	if (clone < 0)
 		return err_set_errno(err, errno, "the layer cannot be mounted (open_tree)");
-	return tree;
+	return clone;
 }
 
 /* Mounts a cloned tree, read-only and with mapped ids, on `target`. */
@@ -171,20 +171,19 @@ static int mount_written(const struct rootfs *rootfs, struct err *err)
 		return -1;
 	if (mount("byoci", WRITTEN, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
 		return err_set_errno(err, errno, "a disk of %lld bytes cannot be mounted", (long long)rootfs->size);
-	if (make_folder(WRITTEN "/u", rootfs->ids, err) < 0 || make_folder(WRITTEN "/k", rootfs->ids, err) < 0)
+	if (make_folder(WRITTEN "/u", rootfs->ids, err) < 0 || make_folder(WRITTEN "/k", rootfs->ids, err) < 0 ||
+		make_folder(WRITTEN "/u" CAGE_FOLDER, rootfs->ids, err) < 0)
 		return -1;
 	return 0;
 }
 
-static int mount_all(const struct rootfs *rootfs, int backing_tree, int layer_tree, struct err *err)
+static int mount_all(const struct rootfs *rootfs, int backing_tree, struct err *err)
 {
-	const struct idmap backing = {.outside = rootfs->ids, .count = ROOTFS_IDS};
-	const struct idmap layer = {.uid = rootfs->owner, .gid = rootfs->group, .outside = rootfs->ids, .count = 1};
-	const char *options = "lowerdir=" LAYER ":" BACKING ",upperdir=" WRITTEN "/u,workdir=" WRITTEN "/k";
+	const struct idmap backing = {.outside = rootfs->ids, .count = CAGE_IDS};
+	const char *options = "lowerdir=" BACKING ",upperdir=" WRITTEN "/u,workdir=" WRITTEN "/k";
 
 	if (make_private(err) < 0 || mount_run(err) < 0 || mount_mapped(backing_tree, BACKING, &backing, err) < 0 ||
-		mount_mapped(layer_tree, LAYER, &layer, err) < 0 || mount_written(rootfs, err) < 0 || make_folder(ROOTFS_PATH, 0,
-		err) < 0)
+		mount_written(rootfs, err) < 0 || make_folder(ROOTFS_PATH, 0, err) < 0)
 		return -1;
 	if (mount("byoci", ROOTFS_PATH, "overlay", MS_NODEV, options) < 0)
 		return err_set_errno(err, errno, "the overlay cannot be mounted");
@@ -193,33 +192,59 @@ static int mount_all(const struct rootfs *rootfs, int backing_tree, int layer_tr
 
 int rootfs_mount(const struct rootfs *rootfs, struct err *err)
 {
-	int backing, layer, rc;
+	int backing = clone_tree(rootfs->backing);
+	int rc;
 
-	backing = clone_tree(rootfs->backing);
 	if (backing < 0)
 		return err_set_errno(err, errno, "root file system: the backing cannot be mounted (open_tree)");
-	layer = clone_layer(rootfs, err);
-	rc = layer < 0 ? -1 : mount_all(rootfs, backing, layer, err);
-	if (layer >= 0)
-		close(layer);
+	rc = mount_all(rootfs, backing, err);
 	close(backing);
 	return rc < 0 ? err_wrap(err, "root file system") : 0;
 }
 
+static int mount_tree(const struct rootfs_tree *tree, int layer, struct err *err)
+{
+	const struct idmap map = {.uid = tree->owner, .gid = tree->group, .outside = tree->ids, .count = 1};
+	const char *options = "lowerdir=" LAYER CAGE_FOLDER ",upperdir=" WRITTEN "/tu,workdir=" WRITTEN "/tk";
+
+	if (mount_mapped(layer, LAYER, &map, err) < 0 || make_folder(WRITTEN "/tu", tree->ids, err) < 0 ||
+		make_folder(WRITTEN "/tk", tree->ids, err) < 0 || make_folder(MAKING, 0, err) < 0)
+		return -1;
+	if (mount("byoci", MAKING, "overlay", MS_NODEV, options) < 0)
+		return err_set_errno(err, errno, "the tree's overlay cannot be mounted");
+	return 0;
+}
+
+int rootfs_attach(const struct rootfs_tree *tree, struct err *err)
+{
+	int layer = clone_layer(tree, err);
+	int rc = layer < 0 ? -1 : mount_tree(tree, layer, err);
+	int made = -1;
+
+	if (rc == 0) {
+		made = (int)syscall(SYS_open_tree, AT_FDCWD, MAKING, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		/* Not by mount(2): that would follow a link, and something may have run in there already. */
+		if (made < 0 || syscall(SYS_move_mount, AT_FDCWD, MAKING, AT_FDCWD, TREE, 0) < 0)
+			rc = err_set_errno(err, errno, "the tree cannot be mounted");
+	}
+	if (layer >= 0)
+		close(layer);
+	if (rc == 0)
+		return made;
+	if (made >= 0)
+		close(made);
+	return err_wrap(err, "root file system");
+}
+
 int rootfs_unmount(struct err *err)
 {
-	static const char *const targets[] = {ROOTFS_PATH, WRITTEN, LAYER, BACKING};
-	struct stat run, st;
+	static const char *const targets[] = {TREE, MAKING, ROOTFS_PATH, WRITTEN, LAYER, BACKING};
+	struct stat st;
 
 	if (lstat(ROOTFS_SCRATCH, &st) < 0)
 		return 0; /* there is no private /run */
-	if (lstat(RUN, &run) < 0)
-		return err_set_errno(err, errno, RUN ": cannot be looked at");
-	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
-		if (lstat(targets[i], &st) < 0 || st.st_dev == run.st_dev)
-			continue; /* it did not come to that */
-		if (umount2(targets[i], UNMOUNT_NOFOLLOW) < 0)
+	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
+		if (umount2(targets[i], UNMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT) /* it did not come to that */
 			return err_set_errno(err, errno, "root file system: %s stays mounted", targets[i]);
-	}
 	return 0;
 }

@@ -1,7 +1,9 @@
 /*
  * The root file system of one worker, made of mounts in a mount namespace of the calling process, below a private /run:
- * an overlay of the layer, over the backing, both id-mapped into the worker's range (mount_setattr(2); needs real root),
- * with everything that is written on a tmpfs of a given size. Nothing is copied; nothing outlives the mount namespace.
+ * an overlay over the backing, id-mapped into the worker's range (mount_setattr(2); needs real root), with everything that is
+ * written on a tmpfs of a given size. The tree is a second overlay, over a folder of the slave's that is id-mapped too, with
+ * what is written on the same tmpfs: it can come when a container runs in the first one already. Nothing is copied; nothing
+ * outlives the mount namespace.
  */
 #ifndef BYOCI_SLAVES_ROOTFS_H
 #define BYOCI_SLAVES_ROOTFS_H
@@ -10,26 +12,36 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "slaves/worker/cage.h"
 
-#define ROOTFS_IDS 65536    /* ids of one worker */
 #define ROOTFS_PATH "/run/r" /* the merged root file system */
 #define ROOTFS_SCRATCH "/run/s" /* a folder for files of the handler's own (the mapped root may pass through it) */
 
 struct rootfs {
 	int64_t ids;  /* what root in the worker is outside */
 	int backing;  /* folder whose files belong to 0, 1, …: they belong to ids, ids + 1, … */
-	int layer;    /* folder whose files of `owner` belong to root in the worker; others' belong to nobody */
-	pid_t sender; /* who opened it, perhaps in a mount namespace of its own (a systemd unit's) */
-	uid_t owner;
-	gid_t group;
 	int64_t size; /* bytes that can be written */
 };
 
 /*
  * Gives this process mounts of its own, /proc of its own process namespace and a private /run among them; the merged tree is at
- * ROOTFS_PATH afterwards. Once. On failure rootfs_unmount() is still to be called.
+ * ROOTFS_PATH afterwards, with an empty folder CAGE_FOLDER. Once. On failure rootfs_unmount() is still to be called.
  */
 int rootfs_mount(const struct rootfs *rootfs, struct err *err);
+
+struct rootfs_tree {
+	int64_t ids; /* as above */
+	int layer;   /* folder with a folder `workspace`; files of `owner` belong to root in the worker, others' to nobody */
+	uid_t owner;
+	gid_t group;
+	int mounts;  /* the mount namespace of who opened it (a systemd unit has its own); -1: ours */
+};
+
+/*
+ * Puts its workspace at ROOTFS_PATH CAGE_FOLDER and returns the same as a detached mount, to be placed where a container sees
+ * it. Once, after rootfs_mount(); -1 leaves what rootfs_unmount() removes.
+ */
+int rootfs_attach(const struct rootfs_tree *tree, struct err *err);
 
 /* Unmounts all of it; ERR_SYSTEM when something still holds it. Again is fine. */
 int rootfs_unmount(struct err *err);

@@ -17,7 +17,7 @@
 #include "base/file.h"
 #include "base/jsonget.h"
 #include "base/log.h"
-#include "slaves/worker/cgroup.h"
+#include "slaves/worker/cage.h"
 
 #define RECORD_MAXIMUM 65536
 #define RECORD_NODES 512
@@ -102,37 +102,40 @@ static json_t *read_record(const struct slot *slot)
 	return text ? jsonget_parse(text, length, RECORD_NODES, &err) : NULL;
 }
 
-/* The groups of the record; for a record that is gone or was cut short, those that a worker started now would have. */
-static const char *const *groups_of(const struct slot *slot, const json_t *record, struct err *err)
+static const char *const *traces_of(const struct slot *slot, const json_t *record)
 {
-	json_t *list = record ? json_object_get(record, "groups") : NULL;
-	const char **groups;
-	struct cgroup *cgroup;
+	const json_t *list = json_object_get(record, "traces");
+	const char **traces = arena_alloc(slot->arena, (json_array_size(list) + 1) * sizeof *traces);
 
-	if (!json_is_array(list)) {
-		cgroup = cgroup_find(slot->arena, err);
-		return cgroup ? cgroup_folders(cgroup, slot->arena, slot_name(slot->arena, slot->namespace, slot->number)) : NULL;
-	}
-	groups = arena_alloc(slot->arena, (json_array_size(list) + 1) * sizeof *groups);
 	for (size_t i = 0, count = 0; i < json_array_size(list); i++)
 		if (json_is_string(json_array_get(list, i)))
-			groups[count++] = arena_strdup(slot->arena, json_string_value(json_array_get(list, i)));
-	return groups;
+			traces[count++] = arena_strdup(slot->arena, json_string_value(json_array_get(list, i)));
+	return traces;
 }
 
-/* With the lock: nothing of the worker lives but, perhaps, what has not ended yet in its groups. */
+/* What its record says is there; for a record that was cut short, what a worker in this slot could have left. */
+static int remove_traces(const struct slot *slot, const json_t *record, struct err *err)
+{
+	const char *name = record ? jsonget_string_or(record, "kind", "") : "";
+	const struct cage_kind *kind;
+
+	if (!*name || !json_is_array(json_object_get(record, "traces")))
+		return cage_reap_any(slot->arena, slot_name(slot->arena, slot->namespace, slot->number), err);
+	kind = cage_kind(name, err);
+	return kind ? kind->reap(slot->arena, traces_of(slot, record), err) : -1;
+}
+
+/* With the lock: nothing of the worker lives but, perhaps, what has not ended yet. */
 static int clean(const struct slot *slot, struct err *err)
 {
 	const char *path = file_of(slot, "json");
 	json_t *record;
-	const char *const *groups;
 	int rc = -1;
 
 	if (access(path, F_OK) < 0)
 		return 0;
 	record = read_record(slot);
-	groups = groups_of(slot, record, err);
-	if (!groups || cgroup_remove(groups, err) < 0)
+	if (remove_traces(slot, record, err) < 0)
 		goto err0;
 	if (unlink(path) < 0 && errno != ENOENT)
 		err_set_errno(err, errno, "%s: cannot be removed", path);
@@ -182,26 +185,28 @@ unsigned slot_number(const struct slot *slot)
 
 static json_t *to_json(const struct slot *slot, const struct slot_record *record)
 {
-	json_t *groups = json_array();
+	json_t *traces = json_array();
 
-	for (size_t i = 0; record->groups[i]; i++)
-		json_array_append_new(groups, json_string(record->groups[i]));
-	return json_pack("{s:i, s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:o}", "slot", (int)slot->number, "namespace", record->namespace,
-		"build", record->build, "job", record->job, "pid", (int)record->pid, "process_start",
-		(json_int_t)record->process_start, "started", (json_int_t)clock_wall_ms(), "expiry", (json_int_t)record->expiry, "groups",
-		groups);
+	for (size_t i = 0; record->traces[i]; i++)
+		json_array_append_new(traces, json_string(record->traces[i]));
+	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:o}", "slot", (int)slot->number, "namespace",
+		record->namespace, "build", record->build, "job", record->job, "kind", record->kind, "pid", (int)record->pid,
+		"process_start", (json_int_t)record->process_start, "started", (json_int_t)clock_wall_ms(), "expiry",
+		(json_int_t)record->expiry, "traces", traces);
 }
 
 /* Not brought to disk: when the machine goes down, what it tells of is gone too. */
-static int write_quickly(const char *path, const char *text, struct err *err)
+static int write_quickly(const char *path, const char *beside, const char *text, struct err *err)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
 	ssize_t put = fd < 0 ? -1 : write(fd, text, strlen(text));
 
 	if (put != (ssize_t)strlen(text))
-		err_set_errno(err, put < 0 ? errno : ENOSPC, "%s: cannot be written", path);
+		err_set_errno(err, put < 0 ? errno : ENOSPC, "%s: cannot be written", beside);
 	if (fd >= 0)
 		close(fd);
+	if (put == (ssize_t)strlen(text) && rename(beside, path) < 0)
+		put = err_set_errno(err, errno, "%s: cannot be put into its place", path);
 	return put == (ssize_t)strlen(text) ? 0 : -1;
 }
 
@@ -213,7 +218,7 @@ int slot_write(struct slot *slot, const struct slot_record *record, struct err *
 
 	if (!text)
 		err_fatal("a slot's record cannot be written as JSON");
-	rc = write_quickly(file_of(slot, "json"), text, err);
+	rc = write_quickly(file_of(slot, "json"), file_of(slot, "new"), text, err);
 	free(text);
 	json_decref(json);
 	return rc;

@@ -1,7 +1,7 @@
 /*
  * Places for workers, 0 … count - 1, and what is known of who has one. A slot is taken while some process holds the lock on
  * FOLDER/N.lock, so it is free again as soon as its holder and all it started are gone, however that came about. FOLDER/N.json
- * says what the worker in it is: namespace, build, job, process, control groups, expiry. It outlives a holder that was killed,
+ * says what the worker in it is: namespace, build, job, kind, process, traces, expiry. It outlives a holder that was killed,
  * and then tells the reaper what is left. Times are milliseconds since 1970.
  */
 #ifndef BYOCI_SLAVES_SLOT_H
@@ -17,12 +17,13 @@ struct slot;
 
 struct slot_record {
 	const char *namespace;
-	const char *build;
+	const char *build;      /* "": none yet */
 	const char *job;
+	const char *kind;       /* of its container: cage.h */
 	pid_t pid;      /* of the holder, as byoci-worker sees it */
 	int64_t process_start; /* slot_process_start(pid) */
 	int64_t expiry; /* the reaper kills the holder after this */
-	const char *const *groups; /* control groups, NULL-ended */
+	const char *const *traces; /* cage_kind.traces */
 };
 
 /* The name of a worker's container and of its control groups: "byoci-NAMESPACE-N", in the arena. */
@@ -41,11 +42,11 @@ int64_t slot_process_start(pid_t pid);
 struct slot *slot_claim(const char *folder, const char *namespace, unsigned count, struct err *err);
 unsigned slot_number(const struct slot *slot);
 
-/* Before anything of the worker is made. */
+/* Before anything of the worker is made, and again when it changes. Seen as a whole or not at all. */
 int slot_write(struct slot *slot, const struct slot_record *record, struct err *err);
 
 /*
- * Removes its control groups and its record, and frees the slot. On failure the record stays for the reaper; the slot is free
+ * Removes its traces and its record, and frees the slot. On failure the record stays for the reaper; the slot is free
  * all the same.
  */
 int slot_release(struct slot *slot, struct err *err);

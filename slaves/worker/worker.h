@@ -1,6 +1,7 @@
 /*
- * One worker: a slot, a root file system, a container, at most one command in it. The process that it belongs to is the first
- * of its own process namespace and has one worker in its life (handler.h), so that when it ends nothing of the worker lives on.
+ * One worker: a slot, a container of some kind (cage.h), a tree in it, at most one command. It can be started before its tree is
+ * there, and then waits. The process that it belongs to is the first of its own process namespace and has one worker in its life
+ * (handler.h), so that when it ends nothing of the worker lives on.
  */
 #ifndef BYOCI_SLAVES_WORKER_H
 #define BYOCI_SLAVES_WORKER_H
@@ -15,37 +16,50 @@
 #include "slaves/worker/worker_wire.h"
 
 #define WORKER_GRACE_MS (10 * 60 * 1000) /* after tests.limit a worker is removed, whatever its owner says */
+#define WORKER_WAIT_MS (24 * 3600 * 1000) /* so is one that has waited that long for a tree */
 
 struct worker;
 
 struct worker_want {
-	const struct conf *conf;
-	const char *build;
+	const struct conf *conf; /* outlives it */
 	const char *job;
-	const char *job_digest;
-	int layer;              /* taken over */
-	uid_t owner;            /* of the layer; another owner is refused */
-	pid_t sender;           /* process that opened it */
 	pid_t pid;              /* of this process as byoci-worker sees it, and when it started: slot.h */
 	int64_t process_start;
 };
 
-/* The digest of the backing is put into `backing`. On failure nothing is left of it. */
-struct worker *worker_start(struct arena *arena, const struct worker_want *want, char backing[static WORKER_DIGEST_SIZE],
-	struct err *err);
+struct worker_tree {
+	const char *build;
+	const char *job_digest; /* the job must be configured like that here */
+	int layer;              /* stays the caller's */
+	uid_t owner;            /* of the layer; another owner is refused */
+	int mounts;             /* mount namespace of who opened it; -1: ours */
+};
+
+/*
+ * The digest of the backing is put into `backing`. The tree is only looked at, so that what can't be used costs no container;
+ * NULL: it is not known yet. On failure nothing is left of it.
+ */
+struct worker *worker_start(struct arena *arena, const struct worker_want *want, const struct worker_tree *tree,
+	char backing[static WORKER_DIGEST_SIZE], struct err *err);
 
 unsigned worker_slot(const struct worker *worker);
 int64_t worker_expiry_us(const struct worker *worker); /* CLOCK_MONOTONIC */
 
+/* Puts a tree into it. Once; its time begins anew. After a failure it can only be removed. */
+int worker_attach(struct worker *worker, const struct worker_tree *tree, struct err *err);
+
+/* Whether one that waits is well. */
+int worker_check(struct worker *worker, struct err *err);
+
 /* Begins setup.command and tests.command. */
 int worker_exec(struct worker *worker, int out, int errors, struct err *err);
 
-/* Readable when the command has ended; -1 while there is none. */
-int worker_pidfd(const struct worker *worker);
+/* Readable when something may have happened to the command; -1 while there is none. */
+int worker_fd(const struct worker *worker);
 
 /*
- * Reaps processes. True, once, when the command has ended: then its status and what is known of its end, and nothing runs in
- * the container any more.
+ * True, once, when the command has ended: then its status and what is known of its end, and nothing runs in the container any
+ * more.
  */
 bool worker_ended(struct worker *worker, int *status, char text[static WORKER_TEXT_SIZE]);
 

@@ -12,8 +12,8 @@
  *   STOP           -        build          -                      at once; EXEC then replies with 137
  *   REMOVE         -        build          -                      when nothing of the worker is left
  *
- * The layer folder (O_RDONLY or O_PATH, with O_DIRECTORY) belongs to the caller; its content is put over the root file
- * system and belongs to root in there, so a tree in LAYER/workspace is found in /workspace. It must not change meanwhile.
+ * The layer folder (O_RDONLY or O_PATH, with O_DIRECTORY) belongs to the caller; its folder `workspace` is put on
+ * /workspace and belongs to root in there. It must not change meanwhile.
  * stdout and stderr are writing ends of pipes. They are closed when EXEC replies: nothing runs in the worker any more.
  * Each request has one reply with the same `operation`; EXEC's may come after those of later requests.
  * A packet that is not a valid request is answered with WORKER_INVALID, and the connection is closed; so it is after a START

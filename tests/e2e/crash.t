@@ -65,6 +65,7 @@ worker child 2 worker.slot-claimed
 worker child 2 worker.slot-recorded
 worker child 2 worker.mounted
 worker child 2 worker.container-started
+worker child 2 worker.tree-mounted
 worker child 2 worker.command-started
 worker child 2 worker.command-ended
 worker child 1 worker.container-gone

@@ -16,10 +16,10 @@ static char *record_path(unsigned number)
 	return path;
 }
 
-static struct slot_record record_of(const char *const *groups)
+static struct slot_record record_of(const char *const *traces)
 {
 	return (struct slot_record){.namespace = "unit", .build = "b", .job = "j", .pid = getpid(),
-		.process_start = slot_process_start(getpid()), .expiry = clock_wall_ms() + 1000000, .groups = groups};
+		.process_start = slot_process_start(getpid()), .expiry = clock_wall_ms() + 1000000, .kind = "lxc", .traces = traces};
 }
 
 static void test_claim(void)
@@ -59,17 +59,17 @@ static void test_leftovers(void)
 	struct err err = {0};
 	struct slot *slot;
 
-	leave("{\"groups\":[\"/sys/fs/cgroup/byoci-unit-absent\"]}");
+	leave("{\"kind\":\"lxc\",\"traces\":[\"/sys/fs/cgroup/byoci-unit-absent\"]}");
 	ok(slot_reap(tmp_folder, "unit", &err) == 1, "what a dead worker left is removed");
 	ok(access(record_path(1), F_OK) < 0, "with its record");
 	ok(slot_reap(tmp_folder, "unit", &err) == 0, "once");
-	leave("{\"groups\":[\"/sys/fs/cgr");
+	leave("{\"kind\":\"lxc\",\"traces\":[\"/sys/fs/cgr");
 	ok(slot_reap(tmp_folder, "unit", &err) == 1, "a record that was cut short is no obstacle");
-	leave("{\"groups\":[\"/sys/fs/cgroup/../../../home\"]}");
+	leave("{\"kind\":\"lxc\",\"traces\":[\"/sys/fs/cgroup/../../../home\"]}");
 	ok(slot_reap(tmp_folder, "unit", &err) < 0 && err.kind == ERR_REFUSED, "a record that names something else is refused");
 	ok(access(record_path(1), F_OK) == 0, "and stays to be looked at");
 	unlink(record_path(1));
-	leave("{\"groups\":[\"/sys/fs/cgroup/byoci-unit-absent\"],\"expiry\":1,\"pid\":1}");
+	leave("{\"kind\":\"lxc\",\"traces\":[\"/sys/fs/cgroup/byoci-unit-absent\"],\"expiry\":1,\"pid\":1}");
 	slot = slot_claim(tmp_folder, "unit", 2, &err);
 	ok(slot && slot_number(slot) == 0, "a slot is taken beside leftovers");
 	ok(slot_release(slot, &err) == 0, "and given back");

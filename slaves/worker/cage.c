@@ -1,0 +1,30 @@
+#include "slaves/worker/cage.h"
+
+#include <string.h>
+
+#include "slaves/worker/lxc_cage.h"
+
+static const struct cage_kind *const kinds[] = {&lxc_cage_kind};
+
+const struct cage_kind *cage_kind(const char *name, struct err *err)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (strcmp(kinds[i]->name, name) == 0)
+			return kinds[i];
+	err_set(err, ERR_CONFIG, "workers = %s: this release has no such workers", name);
+	return NULL;
+}
+
+int cage_reap_any(struct arena *arena, const char *name, struct err *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		struct err absent = {0};
+		const char *const *traces = kinds[i]->traces(arena, name, &absent);
+
+		if (traces && kinds[i]->reap(arena, traces, err) < 0)
+			rc = -1;
+	}
+	return rc;
+}

@@ -1,0 +1,239 @@
+#include "slaves/worker/lxc_cage.h"
+
+#include <fcntl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/crash.h"
+#include "base/log.h"
+#include "slaves/worker/backing.h"
+#include "slaves/worker/brood.h"
+#include "slaves/worker/cgroup.h"
+#include "slaves/worker/lxc.h"
+#include "slaves/worker/rootfs.h"
+
+#define DISK_FULL 4096 /* bytes: fewer are as good as none */
+
+struct lxc_cage {
+	struct cage cage; /* first */
+	struct arena *arena;
+	struct cage_want want;
+	struct cgroup *cgroup;
+	struct lxc *lxc; /* NULL: not started, or killed */
+	struct brood brood;
+};
+
+static struct lxc_cage *own(struct cage *cage)
+{
+	return (struct lxc_cage *)cage;
+}
+
+static const char *const *traces(struct arena *arena, const char *name, struct err *err)
+{
+	const struct cgroup *cgroup = cgroup_find(arena, err);
+
+	return cgroup ? cgroup_folders(cgroup, arena, name) : NULL;
+}
+
+static int reap(struct arena *arena, const char *const *folders, struct err *err)
+{
+	(void)arena;
+	return cgroup_remove(folders, err);
+}
+
+static int mount_rootfs(const struct lxc_cage *cage, char backing[static WORKER_DIGEST_SIZE], struct err *err)
+{
+	struct rootfs rootfs = {.ids = cage->want.ids, .size = cage->want.disk};
+	int rc;
+
+	rootfs.backing = backing_open(cage->want.conf, cage->want.backing, backing, err);
+	if (rootfs.backing < 0)
+		return -1;
+	CRASH_POINT("worker.slot-recorded");
+	rc = rootfs_mount(&rootfs, err);
+	CRASH_POINT("worker.mounted");
+	close(rootfs.backing);
+	return rc;
+}
+
+static int start_container(struct lxc_cage *cage, struct err *err)
+{
+	const struct cage_want *want = &cage->want;
+	const struct lxc_want container = {
+		.name = want->name,
+		.rootfs = ROOTFS_PATH,
+		.scratch = ROOTFS_SCRATCH,
+		.ids = want->ids,
+		.memory = want->memory + want->disk, /* what is written to a tmpfs is charged to who writes it */
+		.processes = want->processes,
+		.cpus = want->cpus,
+		.cgroup = cage->cgroup,
+	};
+
+	cage->lxc = lxc_start(cage->arena, &container, err);
+	CRASH_POINT("worker.container-started");
+	return cage->lxc ? 0 : -1;
+}
+
+static int remove_all(struct cage *base, struct err *err);
+
+static struct cage *start(struct arena *arena, const struct cage_want *want, char backing[static WORKER_DIGEST_SIZE],
+	struct err *err)
+{
+	struct lxc_cage *cage = arena_alloc(arena, sizeof *cage);
+	struct err left = {0};
+
+	*cage = (struct lxc_cage){.cage.kind = &lxc_cage_kind, .arena = arena, .want = *want, .brood = BROOD_INIT};
+	cage->cgroup = cgroup_find(arena, err);
+	if (!cage->cgroup)
+		return NULL;
+	if (mount_rootfs(cage, backing, err) == 0 && start_container(cage, err) == 0)
+		return &cage->cage;
+	if (remove_all(&cage->cage, &left) < 0)
+		log_warning(LOG_WHAT("leftovers of a worker that did not start"), LOG_ERR(&left));
+	return NULL;
+}
+
+static int place(struct cage *base, const struct cage_layer *layer, struct err *err)
+{
+	const struct lxc_cage *cage = own(base);
+	const struct rootfs_tree tree = {.layer = layer->folder, .owner = layer->owner, .group = layer->group,
+		.mounts = layer->mounts, .ids = cage->want.ids};
+	int mount = rootfs_attach(&tree, err);
+	int rc;
+
+	if (mount < 0)
+		return -1;
+	CRASH_POINT("worker.tree-mounted");
+	rc = lxc_place(cage->lxc, mount, CAGE_FOLDER, err);
+	close(mount);
+	return rc;
+}
+
+static int exec(struct cage *base, const struct cage_program *program, struct err *err)
+{
+	struct lxc_cage *cage = own(base);
+	const struct lxc_program run = {.argv = program->argv, .folder = CAGE_FOLDER, .out = program->out, .errors = program->errors};
+	pid_t pid;
+
+	if (lxc_run(cage->lxc, &run, &pid, err) < 0)
+		return -1;
+	CRASH_POINT("worker.command-started");
+	return brood_watch(&cage->brood, pid, err);
+}
+
+static int fd(const struct cage *base)
+{
+	return ((const struct lxc_cage *)base)->brood.pidfd;
+}
+
+static int64_t hits(const struct lxc_cage *cage, const char *controller, const char *files[3], const char *key)
+{
+	const char *name = arena_printf(cage->arena, "%s/box", cage->want.name);
+	const char *folder = cgroup_folder(cage->cgroup, cage->arena, controller, name);
+
+	return folder ? cgroup_count(folder, files[cgroup_version(cage->cgroup, controller)], key) : 0;
+}
+
+/* Which limits were hit. Read before the container goes. */
+static void describe(const struct lxc_cage *cage, char text[static WORKER_TEXT_SIZE])
+{
+	const struct cage_want *want = &cage->want;
+	int64_t killed = hits(cage, "memory", (const char *[3]){"", "memory.oom_control", "memory.events"}, "oom_kill");
+	int64_t refused = hits(cage, "pids", (const char *[3]){"", "pids.events", "pids.events"}, "max");
+	struct statvfs disk;
+	int length = 0;
+
+	text[0] = '\0';
+	if (killed)
+		length += snprintf(text, WORKER_TEXT_SIZE,
+			"the memory limit (%lld MiB, disk of %lld MiB included) was reached: %lld processes were killed. ",
+			(long long)(want->memory + want->disk) >> 20, (long long)want->disk >> 20, (long long)killed);
+	if (refused)
+		length += snprintf(text + length, WORKER_TEXT_SIZE - (size_t)length, "the limit of %lld processes was reached. ",
+			(long long)want->processes);
+	if (statvfs(ROOTFS_PATH, &disk) == 0 && (disk.f_bavail * disk.f_bsize < DISK_FULL || disk.f_favail == 0))
+		snprintf(text + length, WORKER_TEXT_SIZE - (size_t)length, "the disk of %lld MiB was full. ", (long long)want->disk >> 20);
+}
+
+static int stop(struct cage *base, struct err *err)
+{
+	struct lxc_cage *cage = own(base);
+	int rc;
+
+	if (!cage->lxc)
+		return 0;
+	rc = lxc_kill(cage->lxc, err);
+	if (rc == 0) /* it can't end before its command is reaped, and the command has no other parent than us */
+		rc = brood_await(&cage->brood, err);
+	if (rc == 0)
+		rc = lxc_await(cage->lxc, err);
+	lxc_free(cage->lxc);
+	cage->lxc = NULL;
+	return rc;
+}
+
+static bool ended(struct cage *base, int *status, char text[static WORKER_TEXT_SIZE])
+{
+	struct lxc_cage *cage = own(base);
+	struct err err = {0};
+
+	brood_reap(&cage->brood);
+	if (!cage->brood.ended)
+		return false;
+	cage->brood.ended = false;
+	CRASH_POINT("worker.command-ended");
+	*status = cage->brood.status;
+	describe(cage, text);
+	if (stop(base, &err) < 0)
+		log_warning(LOG_WHAT("container"), LOG_ERR(&err));
+	return true;
+}
+
+static int check(struct cage *base, struct err *err)
+{
+	struct lxc_cage *cage = own(base);
+
+	brood_reap(&cage->brood);
+	return cage->lxc ? lxc_check(cage->lxc, err) : err_set(err, ERR_SYSTEM, "container: it was stopped");
+}
+
+static int root(const struct cage *base, struct err *err)
+{
+	int folder = open(ROOTFS_PATH, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	(void)base;
+	return folder < 0 ? err_set_errno(err, errno, "the worker's files cannot be looked at") : folder;
+}
+
+static int remove_all(struct cage *base, struct err *err)
+{
+	struct lxc_cage *cage = own(base);
+	int rc = 0;
+
+	if (stop(base, err) < 0)
+		log_warning(LOG_WHAT("container"), LOG_ERR(err));
+	CRASH_POINT("worker.container-gone");
+	if (brood_empty(&cage->brood, err) < 0 || rootfs_unmount(err) < 0)
+		rc = -1;
+	CRASH_POINT("worker.unmounted");
+	brood_release(&cage->brood);
+	return rc;
+}
+
+const struct cage_kind lxc_cage_kind = {
+	.name = "lxc",
+	.traces = traces,
+	.reap = reap,
+	.start = start,
+	.place = place,
+	.exec = exec,
+	.fd = fd,
+	.ended = ended,
+	.stop = stop,
+	.check = check,
+	.root = root,
+	.remove = remove_all,
+};
