@@ -18,10 +18,10 @@
 
 #include "base/file.h"
 #include "slaves/worker/cage.h"
+#include "slaves/worker/seccomp.h"
 
 #define INIT "/dev/init" /* inside; /dev is a tmpfs of the container's own */
 #define STOP_LIMIT_S 10
-#define CPU_PERIOD_US 100000
 #define LOG_MAXIMUM (1024 * 1024)
 
 struct lxc {
@@ -33,71 +33,6 @@ struct lxc {
 
 static const char *const init_paths[] = {"/usr/bin/catatonit", "/usr/libexec/podman/catatonit",
 	"/usr/libexec/catatonit/catatonit"};
-
-/* The same for each container; order as given. */
-static const struct setting {
-	const char *key, *value;
-} settings[] = {
-	{"lxc.log.level", "WARN"},
-	{"lxc.uts.name", "worker"},
-	{"lxc.net.0.type", "empty"},
-	{"lxc.net.0.flags", "up"}, /* of lo */
-	{"lxc.autodev", "1"},
-	{"lxc.console.path", "none"},
-	{"lxc.tty.max", "0"},
-	{"lxc.pty.max", "64"},
-	{"lxc.mount.auto", "proc:mixed sys:ro"},
-	{"lxc.no_new_privs", "1"},
-	{"lxc.cap.keep",
-	"chown dac_override fowner fsetid kill setgid setuid setpcap net_bind_service sys_chroot audit_write setfcap"},
-	{"lxc.prlimit.core", "0"},
-	{"lxc.signal.halt", "SIGKILL"},
-	{"lxc.signal.stop", "SIGKILL"},
-};
-
-/*
- * What is refused beside liblxc's own list: new user namespaces, in which a test would get back the capabilities that
- * were taken away, and doors into the kernel that tests of programs do not need.
- */
-static const char seccomp[] =
-	"2\n"
-	"denylist\n"
-	"reject_force_umount\n"
-	"[all]\n"
-	"unshare errno 1 [0,0x10000000,SCMP_CMP_MASKED_EQ,0x10000000]\n"
-	"clone errno 1 [0,0x10000000,SCMP_CMP_MASKED_EQ,0x10000000]\n"
-	"clone3 errno 38\n" /* its flags can't be looked at; the C library then takes clone */
-	"setns errno 1\n"
-	"mount errno 1\n"
-	"mount_setattr errno 1\n"
-	"move_mount errno 1\n"
-	"open_tree errno 1\n"
-	"fsopen errno 1\n"
-	"fsconfig errno 1\n"
-	"fsmount errno 1\n"
-	"fspick errno 1\n"
-	"pivot_root errno 1\n"
-	"kexec_load errno 1\n"
-	"kexec_file_load errno 1\n"
-	"open_by_handle_at errno 1\n"
-	"init_module errno 1\n"
-	"finit_module errno 1\n"
-	"delete_module errno 1\n"
-	"add_key errno 1\n"
-	"request_key errno 1\n"
-	"keyctl errno 1\n"
-	"bpf errno 1\n"
-	"perf_event_open errno 1\n"
-	"userfaultfd errno 1\n"
-	"io_uring_setup errno 38\n"
-	"io_uring_enter errno 38\n"
-	"io_uring_register errno 38\n"
-	"vhangup errno 1\n"
-	"swapon errno 1\n"
-	"swapoff errno 1\n"
-	"acct errno 1\n"
-	"quotactl errno 1\n"
-	"reboot errno 1\n";
 
 /*
  * What liblxc wrote to its log, as far as it is an error: the first such line says the most. "lxc TIME ERROR WHERE -
@@ -139,18 +74,6 @@ static int setf(const struct lxc *lxc, struct err *err, const char *key, const c
 	return set(lxc, key, value, err);
 }
 
-static int write_seccomp(const char *path, struct err *err)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	ssize_t put = fd < 0 ? -1 : write(fd, seccomp, sizeof seccomp - 1);
-
-	if (fd >= 0)
-		close(fd);
-	if (put != (ssize_t)sizeof seccomp - 1)
-		return err_set_errno(err, put < 0 ? errno : ENOSPC, "%s: cannot be written", path);
-	return 0;
-}
-
 static int configure_files(const struct lxc *lxc, const struct lxc_want *want, struct err *err)
 {
 	const char *profile = arena_printf(lxc->arena, "%s/seccomp", want->scratch);
@@ -161,13 +84,13 @@ static int configure_files(const struct lxc *lxc, const struct lxc_want *want, s
 			init = init_paths[i];
 	if (!init)
 		return err_set(err, ERR_CONFIG, "%s: there is no init for containers; install the package catatonit", init_paths[0]);
-	if (write_seccomp(profile, err) < 0)
+	if (seccomp_write(profile, want->features, err) < 0)
 		return -1;
 	if (set(lxc, "lxc.seccomp.profile", profile, err) < 0 ||
 		set(lxc, "lxc.log.file", lxc->log, err) < 0 ||
 		setf(lxc, err, "lxc.rootfs.path", "dir:%s", want->rootfs) < 0 ||
 		setf(lxc, err, "lxc.mount.entry", "tmpfs dev/shm tmpfs nosuid,nodev,create=dir,mode=1777,size=%lld 0 0",
-		(long long)want->memory / 2) < 0 ||
+		(long long)want->limits.memory / 2) < 0 ||
 		setf(lxc, err, "lxc.mount.entry", "%s %s none bind,ro,nosuid,nodev,create=file 0 0", init, INIT + 1) < 0)
 		return -1;
 	return 0;
@@ -188,63 +111,34 @@ static int configure_apparmor(const struct lxc *lxc, struct err *err)
 	return set(lxc, "lxc.apparmor.profile", "unconfined", err);
 }
 
-static int limit_memory(const struct lxc *lxc, const struct lxc_want *want, struct err *err)
+static int configure_groups(const struct lxc *lxc, const struct lxc_want *want, struct err *err)
 {
-	const char *folder = cgroup_folder(want->cgroup, lxc->arena, "memory", "");
-
-	if (cgroup_version(want->cgroup, "memory") == 2) {
-		if (setf(lxc, err, "lxc.cgroup2.memory.max", "%lld", (long long)want->memory) < 0)
-			return -1;
-		if (access("/proc/swaps", F_OK) == 0) /* this kernel can swap */
-			return set(lxc, "lxc.cgroup2.memory.swap.max", "0", err);
-		return 0;
-	}
-	if (setf(lxc, err, "lxc.cgroup.memory.limit_in_bytes", "%lld", (long long)want->memory) < 0)
-		return -1;
-	if (access(arena_printf(lxc->arena, "%smemory.memsw.limit_in_bytes", folder), F_OK) == 0)
-		return setf(lxc, err, "lxc.cgroup.memory.memsw.limit_in_bytes", "%lld", (long long)want->memory);
-	return 0;
-}
-
-static int limit_cpus(const struct lxc *lxc, const struct lxc_want *want, struct err *err)
-{
-	long long quota = (long long)want->cpus * CPU_PERIOD_US;
-
-	if (!want->cpus)
-		return 0;
-	switch (cgroup_version(want->cgroup, "cpu")) {
-	case 1:
-		if (setf(lxc, err, "lxc.cgroup.cpu.cfs_period_us", "%d", CPU_PERIOD_US) < 0)
-			return -1;
-		return setf(lxc, err, "lxc.cgroup.cpu.cfs_quota_us", "%lld", quota);
-	case 2:
-		return setf(lxc, err, "lxc.cgroup2.cpu.max", "%lld %d", quota, CPU_PERIOD_US);
-	default:
-		return err_set(err, ERR_CONFIG, "cpus = %lld: this machine has no control group that limits it", (long long)want->cpus);
-	}
-}
-
-static int configure_limits(const struct lxc *lxc, const struct lxc_want *want, struct err *err)
-{
-	const char *pids = cgroup_version(want->cgroup, "pids") == 2 ? "lxc.cgroup2.pids.max" : "lxc.cgroup.pids.max";
-
-	if (limit_memory(lxc, want, err) < 0 || limit_cpus(lxc, want, err) < 0 ||
-		setf(lxc, err, pids, "%lld", (long long)want->processes) < 0 ||
-		setf(lxc, err, "lxc.cgroup.dir.container", "%s/box", want->name) < 0 ||
+	if (setf(lxc, err, "lxc.cgroup.dir.container", "%s/box", want->name) < 0 ||
 		setf(lxc, err, "lxc.cgroup.dir.monitor", "%s/monitor", want->name) < 0 ||
 		setf(lxc, err, "lxc.cgroup.dir.monitor.pivot", "%s/pivot", want->name) < 0)
 		return -1;
 	return 0;
 }
 
+static int configure_tables(const struct lxc *lxc, const struct lxc_want *want, struct err *err)
+{
+	struct lxc_settings settings = {.arena = lxc->arena};
+
+	lxc_settings_fixed(&settings, want->features);
+	if (lxc_settings_limits(&settings, &want->limits, want->cgroup, err) < 0)
+		return -1;
+	for (size_t i = 0; i < settings.count; i++)
+		if (set(lxc, settings.list[i].key, settings.list[i].value, err) < 0)
+			return -1;
+	return 0;
+}
+
 static int configure(const struct lxc *lxc, const struct lxc_want *want, struct err *err)
 {
-	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-		if (set(lxc, settings[i].key, settings[i].value, err) < 0)
-			return -1;
-	if (setf(lxc, err, "lxc.idmap", "u 0 %lld %d", (long long)want->ids, CAGE_IDS) < 0 ||
+	if (configure_tables(lxc, want, err) < 0 || setf(lxc, err, "lxc.idmap", "u 0 %lld %d", (long long)want->ids, CAGE_IDS) < 0 ||
 		setf(lxc, err, "lxc.idmap", "g 0 %lld %d", (long long)want->ids, CAGE_IDS) < 0 ||
-		configure_apparmor(lxc, err) < 0 || configure_limits(lxc, want, err) < 0)
+		set(lxc, "lxc.net.0.type", "empty", err) < 0 || set(lxc, "lxc.net.0.flags", "up", err) < 0 || /* of lo */
+		configure_apparmor(lxc, err) < 0 || configure_groups(lxc, want, err) < 0)
 		return -1;
 	return configure_files(lxc, want, err);
 }
@@ -273,6 +167,8 @@ static int start_and_return(struct lxc *lxc, const struct lxc_want *want, struct
 	char *const init[] = {(char *)(uintptr_t)INIT, (char *)(uintptr_t)"-P", NULL};
 	bool started;
 
+	if (seccomp_close_unknown(err) < 0)
+		return -1;
 	lxc->container->want_daemonize(lxc->container, true);
 	lxc->container->want_close_all_fds(lxc->container, true);
 	started = lxc->container->start(lxc->container, 0, init);

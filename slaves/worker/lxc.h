@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "slaves/worker/cgroup.h"
+#include "slaves/worker/lxc_settings.h"
 
 struct lxc;
 
@@ -19,9 +20,8 @@ struct lxc_want {
 	const char *rootfs;    /* folder; an overlay is fine */
 	const char *scratch;   /* empty folder for files of liblxc's and ours, not seen from inside */
 	int64_t ids;           /* root inside is this id outside, of CAGE_IDS */
-	int64_t memory;        /* bytes; what is written to tmpfs counts too */
-	int64_t processes;
-	int64_t cpus;          /* 0: all */
+	unsigned features;     /* of enum seccomp_feature */
+	struct lxc_limits limits;
 	const struct cgroup *cgroup;
 };
 

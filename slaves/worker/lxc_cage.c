@@ -66,9 +66,11 @@ static int start_container(struct lxc_cage *cage, struct err *err)
 		.rootfs = ROOTFS_PATH,
 		.scratch = ROOTFS_SCRATCH,
 		.ids = want->ids,
-		.memory = want->memory + want->disk, /* what is written to a tmpfs is charged to who writes it */
-		.processes = want->processes,
-		.cpus = want->cpus,
+		.limits = {
+			.memory = want->memory + want->disk, /* what is written to a tmpfs is charged to who writes it */
+			.processes = want->processes,
+			.cpus = want->cpus,
+		},
 		.cgroup = cage->cgroup,
 	};
 

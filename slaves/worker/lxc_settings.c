@@ -1,0 +1,192 @@
+#include "slaves/worker/lxc_settings.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "slaves/worker/seccomp.h"
+
+#define CPU_PERIOD_US 100000
+
+enum { ALWAYS = 0, SYSTEMD = SECCOMP_SYSTEMD, NESTED = SECCOMP_NESTED };
+
+/* `needs`: a feature without which it is left out. Order as given. */
+static const struct row {
+	const char *key, *value;
+	unsigned needs;
+	const char *why;
+} rows[] = {
+	{"lxc.log.level", "WARN", ALWAYS, "its errors are ours"},
+	{"lxc.uts.name", "worker", ALWAYS, "the host's name is none of its business"},
+	{"lxc.autodev", "1", ALWAYS, "/dev is a tmpfs with null, zero, full, random, urandom and tty, and nothing else"},
+	{"lxc.console.path", "none", ALWAYS, "no terminal of the host"},
+	{"lxc.tty.max", "0", ALWAYS, "the same"},
+	{"lxc.pty.max", "64", ALWAYS, "its own"},
+	{"lxc.no_new_privs", "1", ALWAYS, "set-user-id programs and file capabilities do nothing"},
+	{"lxc.seccomp.allow_nesting", "1", ALWAYS, "liblxc leaves its profile out where there is another one already, as there is here"},
+	{"lxc.prlimit.core", "0", ALWAYS, "a core file would go to the host's core_pattern"},
+	{"lxc.signal.halt", "SIGKILL", ALWAYS, "there is nothing to save"},
+	{"lxc.signal.stop", "SIGKILL", ALWAYS, "the same"},
+	{"lxc.cap.keep", "chown dac_override fowner fsetid kill setgid setuid setpcap net_bind_service sys_chroot audit_write setfcap",
+		ALWAYS, "over its own files and processes: what installing packages and changing users takes"},
+	{"lxc.cap.keep", "sys_admin net_admin", SYSTEMD, "mounts and name spaces of services; over its own name spaces only"},
+	{"lxc.cap.keep", "sys_resource sys_nice sys_ptrace", SYSTEMD, "limits and priorities of services, within those of the worker"},
+	{"lxc.cap.keep", "sys_admin net_admin", NESTED, "mounts of containers inside, and their networks"},
+	{"lxc.mount.auto", "proc:mixed sys:ro", ALWAYS, "/proc/sys, /proc/sysrq-trigger and /sys can't be written"},
+	{"lxc.mount.entry", "cgroup2 sys/fs/cgroup cgroup2 rw,nosuid,nodev,noexec 0 0", SYSTEMD,
+		"its own part of the tree, in which systemd has a group for each service; the limits are above it"},
+	{"lxc.mount.entry", "proc dev/.lxc/proc proc create=dir,nosuid,nodev,noexec 0 0", NESTED,
+		"the kernel lets a /proc be mounted inside only where one is seen in full; writing needs the host's root in any case"},
+	{"lxc.mount.entry", "sys dev/.lxc/sys sysfs create=dir,nosuid,nodev,noexec,ro 0 0", NESTED, "the same for /sys"},
+};
+
+/* What tells of the host, or of other workers. What this kernel does not have is left out. */
+static const struct mask {
+	const char *path; /* below / */
+	bool folder;
+} masks[] = {
+	{"proc/kcore", false}, /* its memory */
+	{"proc/kmsg", false},
+	{"proc/kallsyms", false}, /* addresses */
+	{"sys/kernel/notes", false}, /* the same: CVE-2024-26816 */
+	{"proc/modules", false},
+	{"proc/iomem", false},
+	{"proc/ioports", false},
+	{"proc/vmallocinfo", false},
+	{"proc/slabinfo", false},
+	{"proc/pagetypeinfo", false},
+	{"proc/keys", false},
+	{"proc/key-users", false},
+	{"proc/timer_list", false},
+	{"proc/sched_debug", false},
+	{"proc/latency_stats", false},
+	{"proc/interrupts", false}, /* counts what others do */
+	{"proc/cmdline", false}, /* a boot loader may have written anything into it */
+	{"proc/acpi", true},
+	{"proc/asound", true},
+	{"proc/scsi", true},
+	{"proc/bus", true},
+	{"proc/driver", true},
+	{"proc/dynamic_debug", true},
+	{"proc/fs", true},
+	{"proc/irq", true},
+	{"proc/pressure", true},
+	{"sys/firmware", true},
+	{"sys/kernel/slab", true},
+	{"sys/devices/virtual/dmi", true},
+	{"sys/devices/virtual/powercap", true}, /* measures what others compute: CVE-2020-8694 */
+};
+
+/* A second wall: no mount of the worker's takes device files in any case. v1 only; v2 has no files for it. */
+static const char *const devices[] = {
+	"c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm",
+};
+
+void lxc_settings_add(struct lxc_settings *settings, const char *key, const char *format, ...)
+{
+	va_list values;
+
+	if (settings->count == sizeof settings->list / sizeof *settings->list)
+		err_fatal("%zu settings of a container are too many", settings->count);
+	va_start(values, format);
+	settings->list[settings->count++] = (struct lxc_setting){key, arena_vprintf(settings->arena, format, values)};
+	va_end(values);
+}
+
+static void add_masks(struct lxc_settings *settings)
+{
+	for (size_t i = 0; i < sizeof masks / sizeof *masks; i++) {
+		char host[64];
+
+		snprintf(host, sizeof host, "/%s", masks[i].path);
+		if (access(host, F_OK) < 0)
+			continue;
+		if (masks[i].folder)
+			lxc_settings_add(settings, "lxc.mount.entry", "none %s tmpfs ro,nosuid,nodev,noexec,size=4k,mode=0,optional 0 0",
+				masks[i].path);
+		else
+			lxc_settings_add(settings, "lxc.mount.entry", "/dev/null %s none bind,optional 0 0", masks[i].path);
+	}
+}
+
+void lxc_settings_fixed(struct lxc_settings *settings, unsigned features)
+{
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (!rows[i].needs || rows[i].needs & features)
+			lxc_settings_add(settings, rows[i].key, "%s", rows[i].value);
+	add_masks(settings);
+}
+
+static void limit_memory(struct lxc_settings *settings, int64_t bytes, const struct cgroup *cgroup)
+{
+	const char *folder = cgroup_folder(cgroup, settings->arena, "memory", "");
+	long long memory = bytes;
+
+	if (cgroup_version(cgroup, "memory") == 2) {
+		lxc_settings_add(settings, "lxc.cgroup2.memory.max", "%lld", memory);
+		if (access("/proc/swaps", F_OK) == 0) /* this kernel can swap */
+			lxc_settings_add(settings, "lxc.cgroup2.memory.swap.max", "0");
+		return;
+	}
+	lxc_settings_add(settings, "lxc.cgroup.memory.limit_in_bytes", "%lld", memory);
+	if (access(arena_printf(settings->arena, "%smemory.memsw.limit_in_bytes", folder), F_OK) == 0)
+		lxc_settings_add(settings, "lxc.cgroup.memory.memsw.limit_in_bytes", "%lld", memory);
+}
+
+static int limit_cpus(struct lxc_settings *settings, int64_t cpus, const struct cgroup *cgroup, struct err *err)
+{
+	long long quota = (long long)cpus * CPU_PERIOD_US;
+
+	switch (cgroup_version(cgroup, "cpu")) {
+	case 1:
+		lxc_settings_add(settings, "lxc.cgroup.cpu.cfs_period_us", "%d", CPU_PERIOD_US);
+		lxc_settings_add(settings, "lxc.cgroup.cpu.cfs_quota_us", "%lld", quota);
+		return 0;
+	case 2:
+		lxc_settings_add(settings, "lxc.cgroup2.cpu.max", "%lld %d", quota, CPU_PERIOD_US);
+		return 0;
+	default:
+		return err_set(err, ERR_CONFIG, "cpus = %lld: this machine has no control group that limits it", (long long)cpus);
+	}
+}
+
+static int limit_io(struct lxc_settings *settings, const struct lxc_limits *limits, const struct cgroup *cgroup, struct err *err)
+{
+	int version = cgroup_version(cgroup, "io") == 2 ? 2 : cgroup_version(cgroup, "blkio");
+	long long bytes = limits->io_bytes;
+
+	if (!version)
+		return err_set(err, ERR_CONFIG, "io.limit = %lld: this machine has no control group that limits it (io, blkio)", bytes);
+	for (const char *const *device = limits->io_devices; *device; device++) {
+		if (version == 2) {
+			lxc_settings_add(settings, "lxc.cgroup2.io.max", "%s rbps=%lld wbps=%lld", *device, bytes, bytes);
+			continue;
+		}
+		lxc_settings_add(settings, "lxc.cgroup.blkio.throttle.read_bps_device", "%s %lld", *device, bytes);
+		lxc_settings_add(settings, "lxc.cgroup.blkio.throttle.write_bps_device", "%s %lld", *device, bytes);
+	}
+	return 0;
+}
+
+static void limit_devices(struct lxc_settings *settings, const struct cgroup *cgroup)
+{
+	if (cgroup_version(cgroup, "devices") != 1)
+		return;
+	lxc_settings_add(settings, "lxc.cgroup.devices.deny", "a");
+	for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
+		lxc_settings_add(settings, "lxc.cgroup.devices.allow", "%s", devices[i]);
+}
+
+int lxc_settings_limits(struct lxc_settings *settings, const struct lxc_limits *limits, const struct cgroup *cgroup,
+	struct err *err)
+{
+	limit_memory(settings, limits->memory, cgroup);
+	lxc_settings_add(settings, cgroup_version(cgroup, "pids") == 2 ? "lxc.cgroup2.pids.max" : "lxc.cgroup.pids.max", "%lld",
+		(long long)limits->processes);
+	limit_devices(settings, cgroup);
+	if (limits->cpus && limit_cpus(settings, limits->cpus, cgroup, err) < 0)
+		return -1;
+	return limits->io_bytes ? limit_io(settings, limits, cgroup, err) : 0;
+}

@@ -1,0 +1,25 @@
+/*
+ * Which system calls a worker may not make, as a profile of liblxc's (seccomp of lxc.container.conf(5)), made of one table: each
+ * row has a reason, and what must be asked for so that it is left out. liblxc puts its own list on top of it.
+ */
+#ifndef BYOCI_SLAVES_SECCOMP_H
+#define BYOCI_SLAVES_SECCOMP_H
+
+#include "base/err.h"
+
+/* What a job may ask for beyond the default. Each loosens some rows here, and some settings in lxc_settings.c. */
+enum seccomp_feature {
+	SECCOMP_SYSTEMD = 1, /* init = systemd */
+	SECCOMP_NESTED = 2   /* nested = yes */
+};
+
+/* Writes the profile for these features (a sum) to a new file. */
+int seccomp_write(const char *path, unsigned features, struct err *err);
+
+/*
+ * System calls with numbers above those that were looked at for the table do not exist (ENOSYS) for the calling process and all
+ * that it starts from now on: what a newer kernel adds is closed until it was. Closes x32 as well. Needs CAP_SYS_ADMIN.
+ */
+int seccomp_close_unknown(struct err *err);
+
+#endif
