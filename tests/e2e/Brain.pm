@@ -53,7 +53,7 @@ sub new {
 	$bin = "$pwd/$bin" if $bin !~ m{^/};
 	my $tmp = tempdir('/tmp/byoci-brain.XXXXXX', CLEANUP => 1);
 	chmod 0755, $tmp;
-	my $self = bless {bin => $bin, tmp => $tmp, ns => 'brt', hook => free_port(), pages => free_port(), git => free_port(), doubles => []}, $class;
+	my $self = bless {bin => $bin, tmp => $tmp, ns => 'brt', hook => free_port(), pages => free_port(), git => free_port(), doubles => [], owner => $$}, $class;
 	$self->{root} = "$tmp/root";
 	$self->{etc} = "$self->{root}/etc/byoci/brt";
 	make_path("$self->{etc}/result-keys", "$self->{etc}/allowed_signers", "$tmp/state/brain", "$tmp/state/git", "$tmp/secrets/brain",
@@ -112,7 +112,8 @@ sub start {
 		exec "$self->{bin}/byoci-brain", '-n', 'brt', @{$with{options} // []} or POSIX::_exit(127);
 	}
 	$self->{pid} = $pid;
-	return $self->until(10, sub { ($self->get('/readyz'))[0] == 200 || waitpid($pid, WNOHANG) != 0 }) && $self->alive;
+	# Its pid is another's, once it has ended.
+	return $self->until(10, sub { ($self->get('/readyz'))[0] == 200 || (waitpid($pid, WNOHANG) != 0 && delete $self->{pid}) }) && $self->alive;
 }
 
 sub alive {
@@ -389,6 +390,7 @@ sub lander {
 
 sub DESTROY {
 	my ($self) = @_;
+	return if $self->{owner} != $$;
 	local $?;
 	$self->stop('KILL');
 	$self->end_double($_) for keys %{$self->{double} // {}};

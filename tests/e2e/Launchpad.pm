@@ -62,6 +62,16 @@ sub errors {
 	return <$in> // '';
 }
 
+# What became of the double, when it does not answer any more.
+sub health {
+	my ($self) = @_;
+	my $ended = $self->{pid} ? waitpid $self->{pid}, WNOHANG : 0;
+	my $status = $?;
+	delete $self->{pid} if $ended;
+	my $words = $self->errors;
+	return ($ended ? "the double ended with status $status\n" : '') . ($words ? "it said:\n$words" : '');
+}
+
 # Waits for a condition, not for a time.
 sub until {
 	my ($self, $seconds, $condition) = @_;
@@ -80,7 +90,7 @@ sub control {
 	my ($self, $verb, %given) = @_;
 	my $reply = $self->{http}->post("$self->{root}/control/$verb", {content => $json->encode(\%given)});
 	my $found = eval { $json->decode($reply->{content}) } // {error => $reply->{content}};
-	die "$verb: $found->{error}\n" if !$reply->{success};
+	die "$verb: $found->{error}\n" . $self->health if !$reply->{success};
 	return $found;
 }
 

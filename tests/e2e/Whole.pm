@@ -21,7 +21,7 @@ sub new {
 	my $tmp = tempdir('/tmp/byoci-whole.XXXXXX', CLEANUP => 1);
 	chmod 0755, $tmp;
 	my $self = bless {bin => "$out/bin", out => $out, tmp => $tmp, ns => 'brt', hook => Brain::free_port(), pages => Brain::free_port(), lp => $lp,
-		name => $name, root => "$tmp/root", etc => "$tmp/root/etc/byoci/brt", poll => $with{poll} // '1h', daemon => {}}, $class;
+		name => $name, root => "$tmp/root", etc => "$tmp/root/etc/byoci/brt", poll => $with{poll} // '1h', daemon => {}, owner => $$}, $class;
 	make_path("$self->{etc}/result-keys", map { "$tmp/$_" } qw(state/brain state/land secrets/brain secrets/slave secrets/land libexec/bin home),
 		map { "run/$_" } qw(brain slave land worker));
 	chmod 0700, glob "$tmp/secrets/*";
@@ -92,7 +92,8 @@ sub daemon {
 		exec @command or POSIX::_exit(127);
 	}
 	$self->{daemon}{$name} = $pid;
-	return $self->until(15, sub { $there->() || waitpid($pid, WNOHANG) != 0 });
+	# Its pid is another's, once it has ended.
+	return $self->until(15, sub { $there->() || (waitpid($pid, WNOHANG) != 0 && delete $self->{daemon}{$name}) });
 }
 
 # A daemon that ended hard leaves its socket's file: somebody must answer.
