@@ -17,6 +17,7 @@
 #include "base/strv.h"
 #include "build/build.h"
 #include "build/local.h"
+#include "build/premake.h"
 #include "calls/calls.h"
 #include "calls/wire.h"
 #include "conf/reload.h"
@@ -44,10 +45,13 @@ static const struct brain_stage stages[STAGE_COUNT] = {
 
 static const struct wire land_wire = {.option = "land.socket", .limit_ms = 600000};
 
+static const struct wire premake_wire = {.option = "slave.socket", .limit_ms = 10000, .once = true};
+
 static const struct calls_performer performers[] = {
 	{.kind = READ_PROPOSAL, .at_once = 4, .begin = read_begin, .drop = read_drop},
 	{.kind = READ_LIST, .at_once = 1, .begin = read_begin, .drop = read_drop},
 	{.kind = EXECUTOR_KIND, .at_once = 8, .begin = local_begin, .cancel = local_cancel, .drop = local_drop},
+	{.kind = PREMAKE_KIND, .at_once = 2, .about = &premake_wire, .begin = wire_begin, .drop = wire_drop},
 	{.kind = LANDING_KIND, .at_once = 8, .about = &land_wire, .begin = wire_begin, .drop = wire_drop},
 	{.kind = REPORT_KIND, .at_once = 4, .about = &land_wire, .begin = wire_begin, .drop = wire_drop},
 	{.kind = NULL},

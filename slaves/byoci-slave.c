@@ -15,6 +15,7 @@
 #include "slaves/land/land_serve.h"
 #include "slaves/land/lander.h"
 #include "slaves/test/leader.h"
+#include "slaves/test/premade.h"
 #include "slaves/test/prepare.h"
 #include "slaves/test/reports.h"
 #include "slaves/test/serve.h"
@@ -124,6 +125,11 @@ static int run_count(const struct program *program, const struct invocation *inv
 	return reports_verb(program);
 }
 
+static int run_premake(const struct program *program, const struct invocation *invocation)
+{
+	return premade_verb(program, invocation->operands[0]);
+}
+
 static int run_tidy(const struct program *program, const struct invocation *invocation)
 {
 	if (strcmp(invocation->operands[0], "slave") != 0 && strcmp(invocation->operands[0], "land") != 0)
@@ -152,6 +158,7 @@ static const struct verb verbs[] = {
 	{"leader", NULL, NULL, 1, 2, true, run_leader},
 	{"prepare", NULL, NULL, 1, 1, true, run_prepare},
 	{"count", NULL, NULL, 0, 0, false, run_count},
+	{"premake", NULL, NULL, 1, 1, true, run_premake},
 	{"tidy", NULL, NULL, 1, 1, true, run_tidy},
 	{"lander", NULL, NULL, 0, 0, true, run_lander},
 };

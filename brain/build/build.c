@@ -7,8 +7,8 @@
 #include "base/crash.h"
 #include "base/jsonget.h"
 #include "build/executor.h"
-#include "forge/job.h"
-#include "forge/merge.h"
+#include "build/premake.h"
+#include "build/wish.h"
 #include "forge/result.h"
 #include "forge/spec.h"
 #include "gate/item.h"
@@ -82,53 +82,6 @@ static int end_build(struct brain *brain, int64_t id, const struct build_end *en
 	return store_changed(brain->store) ? brain_tell(brain, STAGE_GATE, "built", id, 0, err) : 0;
 }
 
-/* What is computed and can be wrong with it is `why`, not the store's failure. */
-static json_t *make_spec(struct brain *brain, struct arena *arena, const struct build_row *build, const struct item *item,
-	const struct proposal_row *row, struct err *why)
-{
-	const char *const *jobs, *section = arena_printf(arena, "project/%s", row->project);
-	char digest[JOB_DIGEST_SIZE];
-	struct forge_proposal proposal;
-	struct merge_plan plan;
-
-	if (proposal_parse(arena, row, &proposal, why) < 0 ||
-		merge_plan(arena, &proposal, item->source, clock_wall_ms() / 1000, &plan, why) < 0 ||
-		conf_list(brain->conf, arena, section, "jobs", &jobs, why) < 0)
-		return NULL;
-	if (!jobs[0] || jobs[1]) {
-		err_set(why, ERR_REFUSED, "[%s] jobs: exactly one job is supported", section);
-		return NULL;
-	}
-	if (job_digest(brain->conf, jobs[0], digest, why) < 0)
-		return NULL;
-	return spec_build(&(struct spec){
-		.build = build->build,
-		.namespace = brain->namespace,
-		.project = row->project,
-		.proposal = row->name,
-		.target = item->target,
-		.attempt = build->attempt,
-		.trees = &(struct spec_tree){
-			.repository = proposal.repository,
-			.base = plan.base,
-			.path = "",
-			.merges = &(struct spec_merge){
-				.source = plan.source,
-				.method = "merge",
-				.message = plan.message,
-				.author = spec_author_join(arena, plan.author_name, plan.author_email),
-				.date = plan.date,
-				.from = proposal.source_repository,
-				.ref = proposal.source_ref,
-			},
-			.merge_count = 1,
-		},
-		.tree_count = 1,
-		.jobs = &(struct spec_job){.name = jobs[0], .digest = digest},
-		.job_count = 1,
-	}, why);
-}
-
 static int send_build(struct brain *brain, struct arena *arena, const struct build_row *build, json_t *spec, struct err *err)
 {
 	char *dumped = json_dumps(spec, JSON_COMPACT), *text = arena_strdup(arena, dumped);
@@ -173,7 +126,8 @@ static enum step step_asked(struct brain *brain, struct arena *arena, int64_t re
 	if (strcmp(item.state, "building") != 0)
 		return brain_step(
 			end_build(brain, ref, &(struct build_end){OUTCOME_CANCELLED, "it is not wanted any more", NULL, NULL}, err));
-	spec = make_spec(brain, arena, &build, &item, &row, &why);
+	spec = wish_spec(brain, arena, &(struct wish){
+		.build = build.build, .attempt = build.attempt, .source = item.source, .target = item.target}, &row, &why);
 	if (!spec)
 		return brain_step(end_build(brain, ref, &(struct build_end){outcome_of(why.kind), why.text, NULL, NULL}, err));
 	done = send_build(brain, arena, &build, spec, err);
@@ -260,8 +214,11 @@ static enum step step_answer(struct brain *brain, struct arena *arena, int64_t r
 	struct result result;
 	struct err why = {.kind = ERR_NONE};
 	struct build_end end = {.merged = NULL, .line = NULL};
-	int found = build_of_call(brain, arena, ref, &answer, &build, err);
+	int other = premake_answered(brain, arena, ref, err), found;
 
+	if (other)
+		return other < 0 ? STEP_FAILED : STEP_DONE;
+	found = build_of_call(brain, arena, ref, &answer, &build, err);
 	if (found <= 0)
 		return brain_step(found);
 	if (answer.outcome != OUTCOME_SUCCESS) {
@@ -297,5 +254,6 @@ const struct brain_handler build_handlers[] = {
 	{"began", step_began},
 	{"answer", step_answer},
 	{"unwanted", step_unwanted},
+	{"seen", premake_step},
 	{NULL, NULL},
 };

@@ -12,6 +12,7 @@
 struct wire {
 	const char *option; /* that names the socket: "land.socket" */
 	int64_t limit_ms;   /* for the answer */
+	bool once;          /* not asked again: answered "unreachable" instead */
 };
 
 /* `about` is a struct wire. */

@@ -54,6 +54,8 @@ const struct option option_table[] = {
 		.text = "Name of this slave in results; its public key is result-keys/NAME.pub."},
 	{NAMESPACE("slave.socket", OPTION_PATH), .fallback = "{run}/slave/socket", .text = "Where byoci-slave serve listens."},
 	{NAMESPACE("slave.clients", OPTION_NAMES), .text = "Further users who may ask the slave for builds."},
+	{NAMESPACE("premade.maximum", OPTION_INTEGER), .minimum = 0, .maximum = 1000, .fallback = "16",
+		.text = "How many merges a slave keeps that were made before their builds are asked for; 0: none."},
 	{NAMESPACE("land.socket", OPTION_PATH), .fallback = "{run}/land/socket",
 		.text = "Where byoci-slave serve --land listens."},
 	{NAMESPACE("land.clients", OPTION_NAMES), .text = "Further users who may ask for landings."},

@@ -205,6 +205,13 @@ static int say_news(struct brain *brain, const struct read_wish *wish, const str
 		*proposal->target_tip ? proposal->target_tip : "nothing");
 }
 
+/* Whether what would be merged is not what it was when it was read last. */
+static bool is_other_merge(const struct proposal_row *old, const struct forge_proposal *proposal)
+{
+	return strcmp(old->head, proposal->head) != 0 || strcmp(old->target_tip, proposal->target_tip) != 0 ||
+		strcmp(old->target, proposal->target) != 0;
+}
+
 static int take(
 	struct brain *brain, struct arena *arena, const struct read_wish *wish, const struct calls_answer *answer, struct err *err)
 {
@@ -232,6 +239,10 @@ static int take(
 	if (id <= 0 || say_news(brain, wish, known ? &old : NULL, &reading.proposal, id, err) < 0)
 		return -1;
 	CRASH_POINT("proposal.read-back");
+	if (!known || is_other_merge(&old, &reading.proposal)) {
+		if (brain_tell(brain, STAGE_BUILD, "seen", id, 0, err) < 0)
+			return -1;
+	}
 	return brain_tell(brain, STAGE_GATE, "proposal", id, 0, err);
 }
 

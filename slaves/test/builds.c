@@ -30,11 +30,10 @@ char *builds_path(const struct program *program, struct arena *arena, const char
 	return arena_printf(arena, "%s/slave/builds%s%s%s%s", state, build ? "/" : "", build ? build : "", file ? "/" : "", file ? file : "");
 }
 
-int builds_spec(const struct program *program, struct arena *arena, const char *build, struct spec *spec, struct err *err)
+int builds_spec_at(struct arena *arena, const char *path, struct spec *spec, struct err *err)
 {
 	size_t length = 0;
-	const char *path = builds_path(program, arena, build, "spec.json", err);
-	const char *text = path ? file_read(arena, path, SPEC_MAXIMUM, &length, err) : NULL;
+	const char *text = file_read(arena, path, SPEC_MAXIMUM, &length, err);
 
 	if (!text)
 		return -1;
@@ -42,6 +41,13 @@ int builds_spec(const struct program *program, struct arena *arena, const char *
 	int done = json ? spec_parse(arena, json, spec, err) : -1;
 	json_decref(json);
 	return done < 0 ? err_wrap(err, "%s", path) : 0;
+}
+
+int builds_spec(const struct program *program, struct arena *arena, const char *build, struct spec *spec, struct err *err)
+{
+	const char *path = builds_path(program, arena, build, "spec.json", err);
+
+	return path ? builds_spec_at(arena, path, spec, err) : -1;
 }
 
 char *builds_result(const struct program *program, struct arena *arena, const char *build, struct err *err)

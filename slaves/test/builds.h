@@ -19,6 +19,9 @@ char *builds_path(const struct program *program, struct arena *arena, const char
 /* Its spec, parsed. ERR_NOT_FOUND: no such build. */
 int builds_spec(const struct program *program, struct arena *arena, const char *build, struct spec *spec, struct err *err);
 
+/* The same of a file anywhere. */
+int builds_spec_at(struct arena *arena, const char *path, struct spec *spec, struct err *err);
+
 /* Its signed result line without newline, in the arena. NULL with ERR_NOT_FOUND: not ended. */
 char *builds_result(const struct program *program, struct arena *arena, const char *build, struct err *err);
 

@@ -17,6 +17,7 @@
 #include "slaves/test/builds.h"
 #include "slaves/common/ending.h"
 #include "slaves/common/output.h"
+#include "slaves/test/premade.h"
 #include "slaves/test/prepare.h"
 #include "slaves/test/trial.h"
 
@@ -101,6 +102,26 @@ static int start_prepare(struct leader *leader, int out, pid_t *pid, struct err 
 	strv_release(&argv);
 	strv_release(&environment);
 	return done;
+}
+
+/* What was made beforehand needs no process. 1: taken over; 0: there is none; -1: the build has ended. */
+static int take(struct leader *leader)
+{
+	struct err err = {0};
+	const char *layer = builds_path(leader->program, leader->arena, leader->build, "layer", &err);
+	const struct premade_wish wish = {.program = leader->program, .spec = &leader->spec, .layer = layer};
+	int64_t began = clock_wall_ms();
+
+	int taken = layer ? premade_take(&wish, &leader->ending, leader->arena, &err) : -1;
+	if (taken > 0 && output_say(leader->output, &err, PREPARE_TAKEN, leader->ending.merge) < 0)
+		taken = -1;
+	if (taken < 0)
+		return end_with_error(leader, &err);
+	if (taken > 0) {
+		steps_begin(&leader->ending.steps, "merge");
+		leader->ending.steps.list[0].started = began;
+	}
+	return taken;
 }
 
 /* 0: the tree is there; -1: the build has ended. */
@@ -189,6 +210,7 @@ static int lead(struct leader *leader, struct err *err)
 	const char *section = arena_printf(leader->arena, "job/%s", leader->spec.jobs[0].name);
 	const char *log = builds_path(leader->program, leader->arena, leader->build, "log", err);
 	int64_t limit = 0;
+	int taken;
 
 	if (!log || !conf_has_section(leader->program->conf, section))
 		return err_set(err, ERR_CONFIG, "there is no [%s] in the configuration", section);
@@ -199,7 +221,7 @@ static int lead(struct leader *leader, struct err *err)
 		return -1;
 	if (builds_cancelled(leader->program, leader->arena, leader->build))
 		end_with(leader, OUTCOME_CANCELLED, "cancelled before it began");
-	else if (prepare(leader) == 0)
+	else if ((taken = take(leader)) > 0 || (taken == 0 && prepare(leader) == 0))
 		test(leader);
 	clean_up(leader);
 	CRASH_POINT("leader.cleaned-up");

@@ -11,12 +11,14 @@
 #include "slaves/tree/check.h"
 #include "slaves/tree/export.h"
 #include "slaves/common/output.h"
+#include "slaves/test/premade.h"
 #include "slaves/tree/tree.h"
 
 struct prepare {
 	const struct program *program;
 	struct arena *arena;
-	const char *build;
+	const char *folder; /* with spec.json, log and layer */
+	const char *word;   /* of who shares the clone: slaves/tree/tree.h */
 	struct spec spec;
 	struct output *output;
 	struct tree *tree;
@@ -37,7 +39,8 @@ static int open_tree(struct prepare *prepare, struct err *err)
 	if (!key)
 		return -1;
 	const struct tree_from from = {
-		.folder = folder, .project = prepare->spec.project, .url = url, .ssh_key = stat(key, &st) == 0 ? key : NULL};
+		.folder = folder, .project = prepare->spec.project, .url = url, .ssh_key = stat(key, &st) == 0 ? key : NULL,
+		.shared = prepare->word};
 	prepare->tree = tree_open(program->conf, &from, err);
 	return prepare->tree ? 0 : -1;
 }
@@ -131,11 +134,11 @@ static int merge(struct prepare *prepare, struct err *err)
 
 static int export(struct prepare *prepare, struct err *err)
 {
-	const char *index = builds_path(prepare->program, prepare->arena, prepare->build, "index", err);
+	const char *index = arena_printf(prepare->arena, "%s/index", prepare->folder);
 
 	steps_begin(&prepare->steps, "export");
-	prepare->layer = builds_path(prepare->program, prepare->arena, prepare->build, "layer", err);
-	if (!index || !prepare->layer || export_check(prepare->tree, prepare->merged.tree, err) < 0)
+	prepare->layer = arena_printf(prepare->arena, "%s/layer", prepare->folder);
+	if (export_check(prepare->tree, prepare->merged.tree, err) < 0)
 		return -1;
 	const char *workspace = arena_printf(prepare->arena, "%s/workspace", prepare->layer);
 	if (file_make_folder(workspace, 0755, err) < 0)
@@ -143,16 +146,17 @@ static int export(struct prepare *prepare, struct err *err)
 	return export_files(prepare->tree, prepare->merged.tree, workspace, index, err);
 }
 
+static int open_log(struct prepare *prepare, struct err *err)
+{
+	prepare->output = output_open(arena_printf(prepare->arena, "%s/log", prepare->folder), OUTPUT_LINE * 20, err);
+	return prepare->output ? 0 : -1;
+}
+
+/* 1: the source is on the target already. */
 static int work(struct prepare *prepare, struct err *err)
 {
-	const char *path = builds_path(prepare->program, prepare->arena, prepare->build, "log", err);
-
-	if (!path || builds_spec(prepare->program, prepare->arena, prepare->build, &prepare->spec, err) < 0)
-		return -1;
-	prepare->output = output_open(path, OUTPUT_LINE * 20, err);
-	if (!prepare->output)
-		return -1;
 	int done = fetch(prepare, err);
+
 	CRASH_POINT("prepare.fetched");
 	if (done == 0)
 		done = merge(prepare, err);
@@ -174,21 +178,68 @@ static int tell(struct prepare *prepare, enum outcome outcome, const char *reaso
 	return done == 0 && fflush(stdout) == 0 ? 0 : outcome_exit(OUTCOME_INFRASTRUCTURE);
 }
 
+/* What is just being made for this very merge is waited for: it began before us. 1: taken over. */
+static int take(struct prepare *prepare, struct err *err)
+{
+	struct ending made = {0};
+	const struct premade_wish wish = {.program = prepare->program, .spec = &prepare->spec, .wait = true,
+		.layer = arena_printf(prepare->arena, "%s/layer", prepare->folder)};
+	int done = premade_take(&wish, &made, prepare->arena, err);
+
+	if (done <= 0)
+		return done;
+	steps_begin(&prepare->steps, "merge");
+	snprintf(prepare->merged.commit, sizeof prepare->merged.commit, "%s", made.merge);
+	snprintf(prepare->merged.tree, sizeof prepare->merged.tree, "%s", made.tree);
+	return output_say(prepare->output, err, PREPARE_TAKEN, made.merge) < 0 ? -1 : 1;
+}
+
+static int run(struct prepare *prepare, bool beforehand, struct err *err)
+{
+	if (builds_spec_at(prepare->arena, arena_printf(prepare->arena, "%s/spec.json", prepare->folder), &prepare->spec, err) < 0 ||
+		open_log(prepare, err) < 0)
+		return -1;
+	int taken = beforehand ? 0 : take(prepare, err);
+	return taken < 0 ? -1 : taken > 0 ? 0 : work(prepare, err);
+}
+
+/* *outcome is set; the exit status is returned. */
+static int prepare_all(struct prepare *prepare, bool beforehand, enum outcome *outcome)
+{
+	struct err err = {0};
+
+	int done = run(prepare, beforehand, &err);
+	*outcome = done < 0 ? ending_of_error(&err) : done > 0 ? OUTCOME_LANDED : OUTCOME_SUCCESS;
+	const char *reason = done < 0 ? output_line(prepare->arena, err.text, strlen(err.text), sizeof err.text)
+		: done > 0 ? "it is on the target already" : "";
+	done = tell(prepare, *outcome, reason);
+	output_close(prepare->output);
+	tree_free(prepare->tree);
+	return done;
+}
+
 int prepare_verb(const struct program *program, const char *build)
 {
 	struct arena *arena = arena_new();
-	struct prepare prepare = {.program = program, .arena = arena, .build = build};
+	struct prepare prepare = {.program = program, .arena = arena, .word = ""};
 	struct err err = {0};
+	enum outcome outcome;
 
-	int done = work(&prepare, &err);
-	enum outcome outcome = done < 0 ? ending_of_error(&err) : done > 0 ? OUTCOME_LANDED : OUTCOME_SUCCESS;
-	const char *reason = done < 0 ? output_line(arena, err.text, strlen(err.text), sizeof err.text)
-		: done > 0 ? "it is on the target already" : "";
-	done = tell(&prepare, outcome, reason);
-	output_close(prepare.output);
-	tree_free(prepare.tree);
+	prepare.folder = builds_path(program, arena, build, NULL, &err);
+	int done = prepare.folder ? prepare_all(&prepare, false, &outcome) : outcome_exit(OUTCOME_INFRASTRUCTURE);
 	arena_free(arena);
 	return done;
+}
+
+int prepare_beforehand(const struct program *program, const char *folder)
+{
+	struct arena *arena = arena_new();
+	struct prepare prepare = {.program = program, .arena = arena, .word = "premade", .folder = folder};
+	enum outcome outcome;
+
+	int done = prepare_all(&prepare, true, &outcome);
+	arena_free(arena);
+	return done == 0 ? outcome_exit(outcome) : done;
 }
 
 static const char *non_empty(struct arena *arena, const char *text)

@@ -9,8 +9,17 @@
 
 #include "slaves/common/ending.h"
 
-/* Says what it does in the build's log and writes one JSON text to standard output. Returns the exit status: 0 when that was written. */
+/* What a build's log says, for output_say(), of a merge that was made beforehand. */
+#define PREPARE_TAKEN "the merge is %s, made beforehand"
+
+/*
+ * Takes over what was made beforehand, or makes it. Says what it does in the build's log and writes one JSON text to standard output.
+ * Returns the exit status: 0 when that was written.
+ */
 int prepare_verb(const struct program *program, const char *build);
+
+/* The same for no build: spec.json is in `folder`, and so will be log and layer. 0 only when the outcome is OUTCOME_SUCCESS. */
+int prepare_beforehand(const struct program *program, const char *folder);
 
 /* Reads that text into *ending; texts are in the arena. OUTCOME_SUCCESS: exported, go on. ERR_INPUT. */
 int prepare_read(struct arena *arena, const void *bytes, size_t length, struct ending *ending, struct err *err);

@@ -23,6 +23,7 @@
 #include "slaves/test/follow.h"
 #include "slaves/common/output.h"
 #include "slaves/common/peers.h"
+#include "slaves/test/premade.h"
 #include "slaves/test/running.h"
 #include "slaves/tree/tidy.h"
 
@@ -38,6 +39,7 @@ struct server {
 	struct peers peers;
 	struct trash *trash;
 	struct running *running;
+	struct premade *premade;
 	struct tidy *tidy;
 	bool stopping; /* connections end because we do */
 	LIST_HEAD(, session) sessions;
@@ -121,34 +123,59 @@ static int known(struct server *server, struct arena *arena, const char *build, 
 	return strcmp(old, text) == 0 ? 1 : err_set(err, ERR_REFUSED, "exists: build %s was asked for with another spec", build);
 }
 
+/* The message's spec, and the same as text, in the arena. */
+static int spec_of(struct arena *arena, const json_t *message, struct spec *spec, const char **text, struct err *err)
+{
+	json_t *json = NULL;
+
+	if (jsonget_object(message, "spec", &json, err) < 0 || spec_parse(arena, json, spec, err) < 0)
+		return -1;
+	char *dumped = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
+	if (!dumped)
+		abort();
+	*text = arena_strdup(arena, dumped);
+	free(dumped);
+	return strlen(*text) < SPEC_MAXIMUM ? 0 : err_set(err, ERR_INPUT, "spec: more than %d bytes", SPEC_MAXIMUM - 1);
+}
+
+static int start(struct server *server, const struct spec *spec, const char *text, struct err *err)
+{
+	if (check_spec(server->program, spec, err) < 0)
+		return -1;
+	premade_yield(server->premade, spec);
+	if (running_start(server->running, spec, text, err) < 0)
+		return -1;
+	log_info(LOG_WHAT("build started"), LOG_TEXT("build", spec->build), LOG_TEXT("project", spec->project),
+		LOG_TEXT("proposal", spec->proposal));
+	return 0;
+}
+
 static json_t *do_start(struct session *session, struct arena *arena, const json_t *message, struct err *err)
 {
 	struct server *server = session->server;
-	json_t *json = NULL, *reply = NULL;
+	const char *text = NULL;
 	struct spec spec;
-	char *text = NULL;
 
-	if (jsonget_object(message, "spec", &json, err) < 0 || spec_parse(arena, json, &spec, err) < 0)
+	if (spec_of(arena, message, &spec, &text, err) < 0)
 		return NULL;
 	CRASH_POINT("slave.asked");
-	text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
-	if (!text)
-		abort();
-	if (strlen(text) >= SPEC_MAXIMUM) {
-		err_set(err, ERR_INPUT, "spec: more than %d bytes", SPEC_MAXIMUM - 1);
-		goto err0;
-	}
 	int before = known(server, arena, spec.build, text, err);
-	if (before < 0 || (before == 0 && (check_spec(server->program, &spec, err) < 0 || running_start(server->running, &spec, text,
-		err) < 0)))
-		goto err0;
-	if (before == 0)
-		log_info(LOG_WHAT("build started"), LOG_TEXT("build", spec.build), LOG_TEXT("project", spec.project),
-			LOG_TEXT("proposal", spec.proposal));
-	reply = json_pack("{s:b, s:s}", "ok", 1, "build", spec.build);
-err0:
-	free(text);
-	return reply;
+	if (before < 0 || (before == 0 && start(server, &spec, text, err) < 0))
+		return NULL;
+	return json_pack("{s:b, s:s}", "ok", 1, "build", spec.build);
+}
+
+/* It is asked for and not waited for: a build that wants it finds it, finds it being made, or makes it itself. */
+static json_t *do_premake(struct session *session, struct arena *arena, const json_t *message, struct err *err)
+{
+	struct server *server = session->server;
+	const char *text = NULL;
+	struct spec spec;
+
+	if (spec_of(arena, message, &spec, &text, err) < 0 || check_spec(server->program, &spec, err) < 0 ||
+		premade_ask(server->premade, &spec, text, err) < 0)
+		return NULL;
+	return json_pack("{s:b, s:s}", "ok", 1, "outcome", outcome_word(OUTCOME_SUCCESS));
 }
 
 struct listed {
@@ -297,6 +324,7 @@ static void sweep(void *cookie)
 		reap_one(server, arena, *builds, left);
 	json_decref(left);
 	arena_free(arena);
+	premade_sweep(server->premade);
 	loop_after(server->loop, SERVE_SWEEP_MS, sweep, server);
 }
 
@@ -304,7 +332,7 @@ static const struct {
 	const char *name;
 	operation_fn *call;
 } operations[] = {
-	{"start", do_start}, {"list", do_list}, {"follow", do_follow}, {"cancel", do_cancel}, {"reap", do_reap},
+	{"start", do_start}, {"premake", do_premake}, {"list", do_list}, {"follow", do_follow}, {"cancel", do_cancel}, {"reap", do_reap},
 };
 
 static json_t *answer(struct session *session, struct arena *arena, const json_t *message, struct err *err)
@@ -316,7 +344,7 @@ static json_t *answer(struct session *session, struct arena *arena, const json_t
 	for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
 		if (strcmp(operations[i].name, name) == 0)
 			return operations[i].call(session, arena, message, err);
-	err_set(err, ERR_INPUT, "op: must be one of start, list, follow, cancel, reap");
+	err_set(err, ERR_INPUT, "op: must be one of start, premake, list, follow, cancel, reap");
 	return NULL;
 }
 
@@ -446,6 +474,9 @@ int serve_verb(const struct program *first)
 	server.running = running_new(&from, &err);
 	if (!server.running)
 		goto err1;
+	server.premade = premade_new(server.loop, program, server.trash, &err);
+	if (!server.premade)
+		goto err1;
 	sweep(&server);
 	server.tidy = tidy_new(server.loop, program, "slave");
 	lines = lines_serve(server.loop, path, accepted, received, &server, &err);
@@ -457,6 +488,7 @@ err1:
 	server.stopping = true;
 	lines_server_free(lines);
 	running_free(server.running);
+	premade_free(server.premade);
 	tidy_free(server.tidy);
 	trash_free(server.trash);
 	loop_free(server.loop);

@@ -23,7 +23,7 @@
 #define TREE_FETCH_WORDS 9             /* of the command, before the refs */
 
 struct tree {
-	char *repository, *url;
+	char *repository, *url, *shared;
 	struct git *git;
 	int lock;
 	bool elsewhere; /* what is fetched is not of the clone's own url */
@@ -49,6 +49,20 @@ static const char *const fetch_options[] = {
 	"-c", "fetch.fsckObjects=true", "-c", "fetch.fsck.zeroPaddedFilemode=ignore", "-c", "fetch.fsck.missingSpaceBeforeDate=ignore",
 	"-c", "fetch.fsck.badTimezone=ignore", "-c", "fetch.fsck.missingEmail=ignore", "-c", "fetch.unpackLimit=100",
 	"-c", "submodule.recurse=false", NULL};
+
+/* As make_repository leaves it. */
+static bool is_made(const struct tree *tree)
+{
+	struct stat st;
+	char *head = NULL, *attributes = NULL;
+
+	if (asprintf(&head, "%s/HEAD", tree->repository) < 0 || asprintf(&attributes, "%s/info/attributes", tree->repository) < 0)
+		abort();
+	bool made = stat(head, &st) == 0 && stat(attributes, &st) == 0 && st.st_size == sizeof no_attributes - 1;
+	free(attributes);
+	free(head);
+	return made;
+}
 
 static int make_repository(struct tree *tree, struct err *err)
 {
@@ -81,16 +95,17 @@ err0:
 	return done;
 }
 
-/* The lock belongs to the open file, so that it ends with us. */
-static int take_lock(struct tree *tree, struct err *err)
+/* The lock belongs to the open file, so that it ends with us. Taken anew it becomes the other kind, with a gap between. */
+static int take_lock(struct tree *tree, int kind, struct err *err)
 {
 	const struct timespec pause = {.tv_nsec = TREE_LOCK_PAUSE_MS * 1000000L};
 	int64_t until = clock_monotonic_us() + (int64_t)TREE_LOCK_MS * 1000;
 
-	tree->lock = open(tree->repository, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (tree->lock < 0)
+		tree->lock = open(tree->repository, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (tree->lock < 0)
 		return err_set_errno(err, errno, "open the clone %s", tree->repository);
-	while (flock(tree->lock, LOCK_EX | LOCK_NB) < 0) {
+	while (flock(tree->lock, kind | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return err_set_errno(err, errno, "lock the clone %s", tree->repository);
 		if (clock_monotonic_us() > until)
@@ -100,17 +115,35 @@ static int take_lock(struct tree *tree, struct err *err)
 	return 0;
 }
 
+/* Done alone, also in a clone that is shared. */
+static int alone(struct tree *tree, int act(struct tree *tree, struct err *err), struct err *err)
+{
+	if (!tree->shared)
+		return act(tree, err);
+	if (take_lock(tree, LOCK_EX, err) < 0 || act(tree, err) < 0)
+		return -1;
+	return take_lock(tree, LOCK_SH, err);
+}
+
+static int open_repository(struct tree *tree, struct err *err)
+{
+	if (take_lock(tree, tree->shared ? LOCK_SH : LOCK_EX, err) < 0)
+		return -1;
+	return is_made(tree) ? 0 : alone(tree, make_repository, err);
+}
+
 struct tree *tree_open(const struct conf *conf, const struct tree_from *from, struct err *err)
 {
 	struct tree *tree = calloc(1, sizeof *tree);
 
-	if (!tree || asprintf(&tree->repository, "%s/%s.git", from->folder, from->project) < 0 || !(tree->url = strdup(from->url)))
+	if (!tree || asprintf(&tree->repository, "%s/%s.git", from->folder, from->project) < 0 || !(tree->url = strdup(from->url)) ||
+		(from->shared && !(tree->shared = strdup(from->shared))))
 		abort();
 	tree->lock = -1;
 	if (file_make_folder(tree->repository, 0700, err) < 0)
 		goto err0;
 	tree->git = git_new(conf, tree->repository, from->ssh_key, err);
-	if (!tree->git || take_lock(tree, err) < 0 || make_repository(tree, err) < 0)
+	if (!tree->git || open_repository(tree, err) < 0)
 		goto err0;
 	return tree;
 err0:
@@ -125,6 +158,7 @@ void tree_free(struct tree *tree)
 	if (tree->lock >= 0)
 		close(tree->lock);
 	git_free(tree->git);
+	free(tree->shared);
 	free(tree->url);
 	free(tree->repository);
 	free(tree);
@@ -138,12 +172,13 @@ const struct git *tree_git(const struct tree *tree)
 /* The ref that keeps what was fetched: flat, so that names of the other side can't stand in each other's way; one for all proposals. */
 static char *kept_ref(const struct tree *tree, struct arena *arena, const char *remote)
 {
+	const char *word = tree->shared ? tree->shared : "";
 	char digest[CRYPTO_SHA256_HEX];
 
 	if (tree->elsewhere || strncmp(remote, "refs/heads/", 11) != 0)
-		return arena_strdup(arena, "refs/byoci/source");
+		return arena_printf(arena, "refs/byoci/%s%ssource", word, *word ? "-" : "");
 	crypto_sha256(remote, strlen(remote), digest);
-	return arena_printf(arena, "refs/byoci/target-%.16s", digest);
+	return arena_printf(arena, "refs/byoci/%s%starget-%.16s", word, *word ? "-" : "", digest);
 }
 
 /* What each ref is at the other side now: "ID\tREF" lines. */
@@ -287,7 +322,7 @@ int tree_fetch(struct tree *tree, struct tree_want *wants, size_t count, struct 
 	if (done < 0 && err->kind == ERR_SYSTEM) {
 		log_warning(LOG_WHAT("a clone is made anew"), LOG_TEXT("clone", tree->repository), LOG_ERR(err));
 		err_clear(err);
-		done = make_anew(tree, err) < 0 ? -1 : fetch(tree, arena, wants, count, err);
+		done = alone(tree, make_anew, err) < 0 ? -1 : fetch(tree, arena, wants, count, err);
 	}
 	arena_free(arena);
 	return done;

@@ -25,11 +25,16 @@ struct tree_from {
 	const char *project;
 	const char *url;     /* path or URL to fetch from */
 	const char *ssh_key; /* may be NULL */
+	/*
+	 * NULL: the clone is this process' alone. Else it is shared with others that say another word here, which the refs of what is
+	 * fetched are named with; only what makes the clone, or makes it anew, is then done alone.
+	 */
+	const char *shared;
 };
 
 /*
- * Opens it for one process at a time: waits up to `TREE_LOCK_MS` for who has it open now, then ERR_BUSY. tree_free() lets go; so
- * does the process' end, whatever end that is.
+ * Waits up to `TREE_LOCK_MS` for who has it open now, then ERR_BUSY. tree_free() lets go; so does the process' end, whatever end
+ * that is.
  */
 #define TREE_LOCK_MS (10 * 60 * 1000)
 struct tree *tree_open(const struct conf *conf, const struct tree_from *from, struct err *err);

@@ -83,6 +83,12 @@ land child 1 lander.answer-ready
 land child 1 lander.report-made
 land child 1 lander.report-pushed
 '
+# The same with merges that are made beforehand.
+beforehand='
+slave child 1 premade.made
+slave child 1 premade.named
+slave child 2 premade.taken
+'
 number=0
 
 # killed_at SERVICE WHO BUILDS POINT: true when all holds; else the reasons are in $why.
@@ -119,10 +125,19 @@ ok "with the programs that can crash a proposal lands" once calm 1 || diag "$why
 
 began=$SECONDS
 service=
-while read -r service who builds point; do
-	[ -n "$service" ] && [[ $point =~ $only ]] || continue
-	ok "byoci-$service, $who, killed at $point" killed_at "$service" "$who" "$builds" "$point" || diag "$why"
-done <<<"$points"
+kill_all_of() {
+	while read -r service who builds point; do
+		[ -n "$service" ] && [[ $point =~ $only ]] || continue
+		ok "byoci-$service, $who, killed at $point" killed_at "$service" "$who" "$builds" "$point" || diag "$why"
+	done <<<"$1"
+}
+# Builds make their merges themselves, so that each point has one process that passes it.
+printf '[%s]\npremade.maximum = 0\n' "$namespace" >"$etc/zy.conf"
+for service in slave brain; do crash_again "$service"; done
+kill_all_of "$points"
+rm "$etc/zy.conf"
+for service in slave brain; do crash_again "$service"; done
+kill_all_of "$beforehand"
 diag "$number points in $((SECONDS - began)) s"
 
 # Every COMMIT of a proposal's way, from the push to the report: killed before it (what was done outside since the last one is not

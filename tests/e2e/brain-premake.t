@@ -1,0 +1,77 @@
+#!/usr/bin/perl
+# The brain has merges made beforehand: of what it sees and does not build at once, once for each merge, and never waits for it.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::Bin;
+use Brain;
+use Test::More;
+
+chdir "$FindBin::Bin/../..";
+my $brain = Brain->new;
+$brain->make_repository;
+$brain->lander;
+
+# A slave that ends every build with success.
+my $slave = sub {
+	my ($spec) = @_;
+	return ();
+};
+$brain->{deaf} = 1;
+$brain->slave($slave);
+$brain->start or BAIL_OUT($brain->log);
+
+sub premakes { return grep { $_->{spec}{proposal} eq $_[0] } $brain->heard('slave', 'premake') }
+sub starts { return grep { $_->{spec}{proposal} eq $_[0] } $brain->heard('slave', 'start') }
+sub told { my ($name) = @_; my ($status) = $brain->tell("refs/proposals/$name/head"); $status == 202 or diag("hook: $status") }
+
+my $one = $brain->commit('one');
+$brain->propose('one', $one);
+told('one');
+ok($brain->until(10, sub { premakes('one') }), 'a proposal that is not approved is merged beforehand');
+my ($asked) = premakes('one');
+is($asked->{spec}{trees}[0]{merges}[0]{source}, $one, 'its head');
+is($asked->{spec}{trees}[0]{base}, $brain->tip, 'into its target');
+like($asked->{spec}{build}, qr/\A[0-9a-f]{32}\z/, 'by a spec that a slave takes');
+is(scalar(starts('one')), 0, 'and not built');
+
+told('one');
+ok($brain->until(10, sub { $brain->decisions('one') =~ /read back.*read back/s }), 'a hook that brings nothing new');
+is(scalar(premakes('one')), 1, 'asks for nothing');
+my $again = $brain->commit('again');
+$brain->propose('one', $again);
+told('one');
+ok($brain->until(10, sub { premakes('one') == 2 }), 'another head is another merge');
+is((premakes('one'))[1]{spec}{trees}[0]{merges}[0]{source}, $again, 'that of the new head');
+ok((premakes('one'))[1]{spec}{build} ne $asked->{spec}{build}, 'with another id');
+
+# The slave closed the connection of each premake without an answer. Nothing waits for it.
+$brain->approve('one', $again);
+told('one');
+ok($brain->until(20, sub { $brain->item('one')->{state} eq 'landed' }), 'it lands though the slave gave no answer') or diag($brain->log);
+is_deeply((starts('one'))[0]{spec}{trees}, (premakes('one'))[1]{spec}{trees}, 'the build asks for the very merge that was asked for beforehand');
+
+my $two = $brain->commit('two');
+$brain->propose('two', $two);
+$brain->approve('two', $two);
+told('two');
+ok($brain->until(20, sub { $brain->item('two')->{state} eq 'landed' }), 'one that is approved when it is seen lands');
+is(scalar(premakes('two')), 0, 'its build makes the merge, and nobody else');
+
+# No slave at all.
+$brain->end_double('slave');
+my $three = $brain->commit('three');
+$brain->propose('three', $three);
+told('three');
+ok($brain->until(10, sub { $brain->decisions('three') =~ /read back/ }), 'without a slave a proposal is seen');
+ok($brain->until(10, sub { Brain::run('sqlite3', "$brain->{tmp}/state/brain/state.db", "SELECT count(*) FROM calls WHERE kind = 'premake'") eq '0' }),
+	'and no wish for a merge is kept');
+delete $brain->{deaf};
+$brain->slave($slave);
+$brain->approve('three', $three);
+told('three');
+ok($brain->until(20, sub { $brain->item('three')->{state} eq 'landed' }), 'and it lands all the same');
+$brain->stop;
+is($?, 0, 'the brain ends well');
+
+done_testing;
