@@ -107,6 +107,8 @@ static void reap(const struct server *server)
 
 	if (slot_reap(server->slots, conf_namespace(server->conf), &err) < 0)
 		log_error(LOG_WHAT("leftovers of a worker stay"), LOG_ERR(&err));
+	if (cage_sweep(server->conf, &err) < 0)
+		log_error(LOG_WHAT("leftovers of workers stay"), LOG_ERR(&err));
 }
 
 static void take_signal(struct server *server)

@@ -15,13 +15,25 @@ const struct cage_kind *cage_kind(const char *name, struct err *err)
 	return NULL;
 }
 
+int cage_sweep(const struct conf *conf, struct err *err)
+{
+	struct arena *arena = arena_new();
+	int rc = 0;
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (kinds[i]->sweep && kinds[i]->sweep(arena, conf, err) < 0)
+			rc = -1;
+	arena_free(arena);
+	return rc;
+}
+
 int cage_reap_any(struct arena *arena, const char *name, struct err *err)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		struct err absent = {0};
-		const char *const *traces = kinds[i]->traces(arena, name, &absent);
+		const char *const *traces = kinds[i]->traces(arena, NULL, name, &absent);
 
 		if (traces && kinds[i]->reap(arena, traces, err) < 0)
 			rc = -1;

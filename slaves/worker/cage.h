@@ -9,7 +9,6 @@
 #ifndef BYOCI_SLAVES_CAGE_H
 #define BYOCI_SLAVES_CAGE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -53,12 +52,15 @@ struct cage_kind {
 
 	/*
 	 * What a container of that name may leave when its holder is killed, as words for `reap`; NULL-ended, in the arena. They
-	 * are on record before it is started. NULL and err when this machine can't have this kind.
+	 * are on record before it is started. NULL and err when this machine can't have this kind. `conf` may be NULL.
 	 */
-	const char *const *(*traces)(struct arena *arena, const char *name, struct err *err);
+	const char *const *(*traces)(struct arena *arena, const struct conf *conf, const char *name, struct err *err);
 
 	/* Removes them, those that are there, and returns when they are gone; ERR_TIMEOUT with what stays. */
 	int (*reap)(struct arena *arena, const char *const *traces, struct err *err);
+
+	/* Removes what no record tells of, if there can be such a thing: NULL. Called when byoci-worker starts, and now and then. */
+	int (*sweep)(struct arena *arena, const struct conf *conf, struct err *err);
 
 	/*
 	 * A running container without a tree; the digest of its backing is put into `backing`. Every limit holds, or it does not
@@ -77,10 +79,10 @@ struct cage_kind {
 	int (*fd)(const struct cage *cage);
 
 	/*
-	 * True, once, when the program has ended: its exit status (128 + n for signal n) and, in `text`, the limits that were hit.
-	 * Then nothing runs in it any more, and its files are still there.
+	 * 1, once, when the program has ended: its exit status (128 + n for signal n) and, in `text`, the limits that were hit.
+	 * Then nothing runs in it any more, and its files are still there. 0: not yet. -1, once: what became of it can't be known.
 	 */
-	bool (*ended)(struct cage *cage, int *status, char text[static WORKER_TEXT_SIZE]);
+	int (*ended)(struct cage *cage, int *status, char text[static WORKER_TEXT_SIZE], struct err *err);
 
 	/* Kills everything in it; its files are still there. `ended` tells of a program that was running. Again is fine. */
 	int (*stop)(struct cage *cage, struct err *err);
@@ -100,6 +102,9 @@ struct cage_kind {
 
 /* By the word of the option; NULL and ERR_CONFIG when this program has no such kind. */
 const struct cage_kind *cage_kind(const char *name, struct err *err);
+
+/* Every kind's sweep. */
+int cage_sweep(const struct conf *conf, struct err *err);
 
 /* What any kind may have left for that name, where it is not known which it was. */
 int cage_reap_any(struct arena *arena, const char *name, struct err *err);

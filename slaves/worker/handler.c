@@ -28,6 +28,7 @@
 
 enum state {
 	STATE_NEW,     /* no worker */
+	STATE_WAITING, /* for a tree */
 	STATE_READY,   /* waiting for a command */
 	STATE_RUNNING, /* the command runs */
 	STATE_ENDED,   /* it has ended, or was stopped before */
@@ -37,6 +38,7 @@ enum state {
 
 static const char *const state_names[STATES] = {
 	[STATE_NEW] = "there is no worker yet",
+	[STATE_WAITING] = "the worker waits for its tree",
 	[STATE_READY] = "the worker waits for its command",
 	[STATE_RUNNING] = "its command is running",
 	[STATE_ENDED] = "its command has ended",
@@ -75,29 +77,80 @@ static struct worker_tree tree_of(const struct handler *handler, const struct wo
 		.mounts = handler->mounts};
 }
 
-static int act_start(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
-	struct err *err)
+static int start(struct handler *handler, const struct worker_request *request, const struct worker_tree *tree,
+	struct worker_reply *reply, struct err *err)
 {
 	const struct worker_want want = {
 		.conf = handler->conf,
 		.job = request->section,
+		.job_digest = request->digest,
 		.pid = handler->pid,
 		.process_start = handler->process_start,
 	};
-	const struct worker_tree tree = tree_of(handler, request, descriptors[0]);
 
-	handler->over = true; /* on failure: its mounts may be half made */
-	handler->worker = worker_start(handler->arena, &want, &tree, reply->text, err);
-	if (!handler->worker || worker_attach(handler->worker, &tree, err) < 0)
+	handler->worker = worker_start(handler->arena, &want, tree, reply->text, err);
+	if (!handler->worker) {
+		handler->over = true; /* its mounts may be half made */
 		return -1;
-	handler->over = false;
-	memcpy(handler->build, request->build, sizeof handler->build);
+	}
 	memcpy(handler->job, request->section, sizeof handler->job);
 	reply->slot = worker_slot(handler->worker);
 	handler->deadline_us = worker_expiry_us(handler->worker);
+	return 0;
+}
+
+static int attach(struct handler *handler, const struct worker_request *request, const struct worker_tree *tree, struct err *err)
+{
+	if (worker_attach(handler->worker, tree, err) < 0) {
+		handler->over = true; /* its tree may be half there */
+		return -1;
+	}
+	memcpy(handler->build, request->build, sizeof handler->build);
+	handler->deadline_us = worker_expiry_us(handler->worker);
+	return 0;
+}
+
+static int act_ready(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	(void)descriptors;
+	if (start(handler, request, NULL, reply, err) < 0)
+		return -1;
+	log_info(LOG_WHAT("worker waits"), LOG_TEXT("job", handler->job), LOG_NUMBER("slot", reply->slot));
+	return 0;
+}
+
+static int act_attach(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	const struct worker_tree tree = tree_of(handler, request, descriptors[0]);
+
+	(void)reply;
+	if (attach(handler, request, &tree, err) < 0)
+		return -1;
+	log_info(LOG_WHAT("worker has its tree"), LOG_TEXT("build", handler->build), LOG_TEXT("job", handler->job));
+	return 0;
+}
+
+static int act_start(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	const struct worker_tree tree = tree_of(handler, request, descriptors[0]);
+
+	if (start(handler, request, &tree, reply, err) < 0 || attach(handler, request, &tree, err) < 0)
+		return -1;
 	log_info(LOG_WHAT("worker started"), LOG_TEXT("build", handler->build), LOG_TEXT("job", handler->job),
 		LOG_NUMBER("slot", reply->slot));
 	return 0;
+}
+
+static int act_check(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	(void)request;
+	(void)descriptors;
+	(void)reply;
+	return worker_check(handler->worker, err);
 }
 
 /* What a test gets is a way out, and nothing that it could read, truncate or map. */
@@ -112,9 +165,8 @@ static bool is_pipe_end(int fd)
 static int act_exec(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
 	struct err *err)
 {
+	(void)request;
 	(void)reply;
-	if (strcmp(request->section, handler->job) != 0)
-		return err_set(err, ERR_REFUSED, "the worker was started for job %s", handler->job);
 	if (!is_pipe_end(descriptors[0]) || !is_pipe_end(descriptors[1]))
 		return err_set(err, ERR_INPUT, "stdout and stderr must be writing ends of pipes: nothing else goes into a worker");
 	return worker_exec(handler->worker, descriptors[0], descriptors[1], err);
@@ -157,10 +209,18 @@ static const struct step {
 } steps[STATES][WORKER_OPERATIONS] = {
 	[STATE_NEW] = {
 		[WORKER_BUILD_BACKING] = {act_build_backing, STATE_NEW},
+		[WORKER_READY] = {act_ready, STATE_WAITING},
 		[WORKER_START] = {act_start, STATE_READY},
 		[WORKER_REMOVE] = {act_remove, STATE_REMOVED},
 	},
+	[STATE_WAITING] = {
+		[WORKER_CHECK] = {act_check, STATE_WAITING},
+		[WORKER_ATTACH] = {act_attach, STATE_READY},
+		[WORKER_STOP] = {act_stop, STATE_ENDED},
+		[WORKER_REMOVE] = {act_remove, STATE_REMOVED},
+	},
 	[STATE_READY] = {
+		[WORKER_CHECK] = {act_check, STATE_READY},
 		[WORKER_EXEC] = {act_exec, STATE_RUNNING},
 		[WORKER_STOP] = {act_stop, STATE_ENDED},
 		[WORKER_REMOVE] = {act_remove, STATE_REMOVED},
@@ -195,14 +255,21 @@ static void set_error(struct worker_reply *reply, const struct err *err)
 static void reply_ended(struct handler *handler)
 {
 	struct worker_reply reply = {.version = WORKER_VERSION, .operation = WORKER_EXEC};
-	int status;
+	struct err err = {0};
+	int status = 0;
+	int rc = worker_ended(handler->worker, &status, reply.text, &err);
 
-	if (!worker_ended(handler->worker, &status, reply.text))
+	if (rc == 0)
 		return;
 	reply.status = status;
 	handler->state = STATE_ENDED;
-	log_info(LOG_WHAT("command ended"), LOG_TEXT("build", handler->build), LOG_NUMBER("status", status),
-		LOG_TEXT("limits", reply.text));
+	if (rc < 0) {
+		log_warning(LOG_WHAT("command lost"), LOG_TEXT("build", handler->build), LOG_ERR(&err));
+		set_error(&reply, &err);
+	} else {
+		log_info(LOG_WHAT("command ended"), LOG_TEXT("build", handler->build), LOG_NUMBER("status", status),
+			LOG_TEXT("limits", reply.text));
+	}
 	send_reply(handler, &reply);
 }
 
@@ -215,6 +282,8 @@ static int check_now(const struct handler *handler, const struct worker_request 
 		state_names[handler->state]);
 	if (*request->build && *handler->build && strcmp(request->build, handler->build) != 0)
 		return err_set(err, ERR_REFUSED, "this connection is for build %s", handler->build);
+	if (*request->section && *handler->job && strcmp(request->section, handler->job) != 0)
+		return err_set(err, ERR_REFUSED, "the worker was started for job %s", handler->job);
 	return 0;
 }
 

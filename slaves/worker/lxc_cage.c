@@ -23,6 +23,7 @@ struct lxc_cage {
 	struct cgroup *cgroup;
 	struct lxc *lxc; /* NULL: not started, or killed */
 	struct brood brood;
+	int backing; /* held: a backing that is open is not removed */
 };
 
 static struct lxc_cage *own(struct cage *cage)
@@ -30,10 +31,11 @@ static struct lxc_cage *own(struct cage *cage)
 	return (struct lxc_cage *)cage;
 }
 
-static const char *const *traces(struct arena *arena, const char *name, struct err *err)
+static const char *const *traces(struct arena *arena, const struct conf *conf, const char *name, struct err *err)
 {
 	const struct cgroup *cgroup = cgroup_find(arena, err);
 
+	(void)conf;
 	return cgroup ? cgroup_folders(cgroup, arena, name) : NULL;
 }
 
@@ -43,18 +45,17 @@ static int reap(struct arena *arena, const char *const *folders, struct err *err
 	return cgroup_remove(folders, err);
 }
 
-static int mount_rootfs(const struct lxc_cage *cage, char backing[static WORKER_DIGEST_SIZE], struct err *err)
+static int mount_rootfs(struct lxc_cage *cage, char backing[static WORKER_DIGEST_SIZE], struct err *err)
 {
 	struct rootfs rootfs = {.ids = cage->want.ids, .size = cage->want.disk};
 	int rc;
 
-	rootfs.backing = backing_open(cage->want.conf, cage->want.backing, backing, err);
+	cage->backing = rootfs.backing = backing_open(cage->want.conf, cage->want.backing, backing, err);
 	if (rootfs.backing < 0)
 		return -1;
 	CRASH_POINT("worker.slot-recorded");
 	rc = rootfs_mount(&rootfs, err);
 	CRASH_POINT("worker.mounted");
-	close(rootfs.backing);
 	return rc;
 }
 
@@ -87,7 +88,7 @@ static struct cage *start(struct arena *arena, const struct cage_want *want, cha
 	struct lxc_cage *cage = arena_alloc(arena, sizeof *cage);
 	struct err left = {0};
 
-	*cage = (struct lxc_cage){.cage.kind = &lxc_cage_kind, .arena = arena, .want = *want, .brood = BROOD_INIT};
+	*cage = (struct lxc_cage){.cage.kind = &lxc_cage_kind, .arena = arena, .want = *want, .brood = BROOD_INIT, .backing = -1};
 	cage->cgroup = cgroup_find(arena, err);
 	if (!cage->cgroup)
 		return NULL;
@@ -177,21 +178,20 @@ static int stop(struct cage *base, struct err *err)
 	return rc;
 }
 
-static bool ended(struct cage *base, int *status, char text[static WORKER_TEXT_SIZE])
+static int ended(struct cage *base, int *status, char text[static WORKER_TEXT_SIZE], struct err *err)
 {
 	struct lxc_cage *cage = own(base);
-	struct err err = {0};
 
 	brood_reap(&cage->brood);
 	if (!cage->brood.ended)
-		return false;
+		return 0;
 	cage->brood.ended = false;
 	CRASH_POINT("worker.command-ended");
 	*status = cage->brood.status;
 	describe(cage, text);
-	if (stop(base, &err) < 0)
-		log_warning(LOG_WHAT("container"), LOG_ERR(&err));
-	return true;
+	if (stop(base, err) < 0)
+		log_warning(LOG_WHAT("container"), LOG_ERR(err));
+	return 1;
 }
 
 static int check(struct cage *base, struct err *err)
@@ -222,6 +222,9 @@ static int remove_all(struct cage *base, struct err *err)
 		rc = -1;
 	CRASH_POINT("worker.unmounted");
 	brood_release(&cage->brood);
+	if (cage->backing >= 0)
+		close(cage->backing);
+	cage->backing = -1;
 	return rc;
 }
 

@@ -1,6 +1,7 @@
 #include "slaves/worker/worker.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -127,7 +128,7 @@ static int make(struct worker *worker, const struct worker_want *want, char back
 	cage.slot = slot_number(worker->slot);
 	cage.name = slot_name(worker->arena, worker->record.namespace, cage.slot);
 	cage.ids = first + (int64_t)cage.slot * CAGE_IDS;
-	worker->record.traces = worker->kind->traces(worker->arena, cage.name, err);
+	worker->record.traces = worker->kind->traces(worker->arena, want->conf, cage.name, err);
 	expire_after(worker, WORKER_WAIT_MS);
 	if (!worker->record.traces || slot_write(worker->slot, &worker->record, err) < 0)
 		return -1;
@@ -143,7 +144,7 @@ struct worker *worker_start(struct arena *arena, const struct worker_want *want,
 	struct stat layer;
 
 	*worker = (struct worker){.arena = arena, .conf = want->conf, .name = arena_strdup(arena, want->job)};
-	if (read_job(worker, err) < 0 || (tree && check_tree(worker, tree, &layer, err) < 0))
+	if (read_job(worker, err) < 0 || check_digest(worker, want->job_digest, err) < 0 || (tree && check_tree(worker, tree, &layer, err) < 0))
 		return NULL;
 	if (make(worker, want, backing, err) == 0)
 		return worker;
@@ -201,14 +202,16 @@ int worker_exec(struct worker *worker, int out, int errors, struct err *err)
 	return 0;
 }
 
-bool worker_ended(struct worker *worker, int *status, char text[static WORKER_TEXT_SIZE])
+int worker_ended(struct worker *worker, int *status, char text[static WORKER_TEXT_SIZE], struct err *err)
 {
-	if (!worker->kind->ended(worker->cage, status, text))
-		return false;
-	if (worker->stopped)
+	int rc = worker->kind->ended(worker->cage, status, text, err);
+
+	if (rc == 0)
+		return 0;
+	if (rc > 0 && worker->stopped)
 		*status = WORKER_KILLED;
 	worker->running = false;
-	return true;
+	return rc;
 }
 
 int worker_stop(struct worker *worker, struct err *err)

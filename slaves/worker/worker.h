@@ -6,7 +6,6 @@
 #ifndef BYOCI_SLAVES_WORKER_H
 #define BYOCI_SLAVES_WORKER_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -23,13 +22,14 @@ struct worker;
 struct worker_want {
 	const struct conf *conf; /* outlives it */
 	const char *job;
+	const char *job_digest; /* the job must be configured like that here */
 	pid_t pid;              /* of this process as byoci-worker sees it, and when it started: slot.h */
 	int64_t process_start;
 };
 
 struct worker_tree {
 	const char *build;
-	const char *job_digest; /* the job must be configured like that here */
+	const char *job_digest; /* as above */
 	int layer;              /* stays the caller's */
 	uid_t owner;            /* of the layer; another owner is refused */
 	int mounts;             /* mount namespace of who opened it; -1: ours */
@@ -58,10 +58,10 @@ int worker_exec(struct worker *worker, int out, int errors, struct err *err);
 int worker_fd(const struct worker *worker);
 
 /*
- * True, once, when the command has ended: then its status and what is known of its end, and nothing runs in the container any
- * more.
+ * 1, once, when the command has ended: then its status and what is known of its end, and nothing runs in the container any
+ * more. 0: not yet. -1, once: what became of it is not known.
  */
-bool worker_ended(struct worker *worker, int *status, char text[static WORKER_TEXT_SIZE]);
+int worker_ended(struct worker *worker, int *status, char text[static WORKER_TEXT_SIZE], struct err *err);
 
 /* Kills everything in it. worker_ended() will then tell WORKER_KILLED. */
 int worker_stop(struct worker *worker, struct err *err);

@@ -71,7 +71,7 @@ static int receive(struct worker_client *client, struct worker_reply *reply, str
 static int ask(struct worker_client *client, enum worker_operation operation, const char *section, const char *digest,
 	const int *descriptors, struct err *err)
 {
-	const char *build = operation == WORKER_BUILD_BACKING ? NULL : client->build;
+	const char *build = operation == WORKER_BUILD_BACKING || operation == WORKER_CHECK ? NULL : client->build;
 	struct worker_request request;
 	struct worker_reply reply;
 	struct err unread = {0};
@@ -130,21 +130,66 @@ int worker_client_build_backing(struct worker_client *client, const char *backin
 	return take_digest(&reply, digest, err);
 }
 
+/* Takes the names of what is started over, those that are given. */
+static int take_names(struct worker_client *client, const struct worker_client_start *start, enum worker_operation operation,
+	struct err *err)
+{
+	struct worker_request fits;
+
+	if (worker_wire_request(&fits, operation, start->build, start->job, start->job_digest, err) < 0)
+		return err_wrap(err, "byoci-worker: %s", worker_wire_name(operation));
+	memcpy(client->build, fits.build, sizeof client->build);
+	memcpy(client->job, fits.section, sizeof client->job);
+	return 0;
+}
+
+static int begin(struct worker_client *client, enum worker_operation operation, const struct worker_client_start *start,
+	struct worker_reply *reply, struct err *err)
+{
+	if (take_names(client, start, operation, err) < 0)
+		return -1;
+	if (ask(client, operation, client->job, start->job_digest, &start->layer, err) < 0)
+		return -1;
+	return await(client, operation, reply, err);
+}
+
 int worker_client_start(struct worker_client *client, const struct worker_client_start *start,
 	char backing[static WORKER_DIGEST_SIZE], struct err *err)
 {
 	struct worker_reply reply;
-	struct worker_request fits;
 
-	if (worker_wire_request(&fits, WORKER_START, start->build, start->job, start->job_digest, err) < 0)
-		return err_wrap(err, "byoci-worker: start");
-	memcpy(client->build, fits.build, sizeof client->build);
-	memcpy(client->job, fits.section, sizeof client->job);
-	if (ask(client, WORKER_START, client->job, start->job_digest, &start->layer, err) < 0)
+	return begin(client, WORKER_START, start, &reply, err) < 0 ? -1 : take_digest(&reply, backing, err);
+}
+
+int worker_client_ready(struct worker_client *client, const struct worker_client_start *start,
+	char backing[static WORKER_DIGEST_SIZE], struct err *err)
+{
+	const struct worker_client_start unnamed = {.job = start->job, .job_digest = start->job_digest, .layer = -1};
+	struct worker_reply reply;
+
+	return begin(client, WORKER_READY, &unnamed, &reply, err) < 0 ? -1 : take_digest(&reply, backing, err);
+}
+
+int worker_client_attach(struct worker_client *client, const struct worker_client_start *start, struct err *err)
+{
+	struct worker_reply reply;
+
+	return begin(client, WORKER_ATTACH, start, &reply, err);
+}
+
+/* An operation that names at most the build. */
+static int simply(struct worker_client *client, enum worker_operation operation, struct err *err)
+{
+	struct worker_reply reply;
+
+	if (ask(client, operation, NULL, NULL, NULL, err) < 0)
 		return -1;
-	if (await(client, WORKER_START, &reply, err) < 0)
-		return -1;
-	return take_digest(&reply, backing, err);
+	return await(client, operation, &reply, err);
+}
+
+int worker_client_check(struct worker_client *client, struct err *err)
+{
+	return simply(client, WORKER_CHECK, err);
 }
 
 int worker_client_exec(struct worker_client *client, int out, int errors, struct err *err)
@@ -176,18 +221,10 @@ int worker_client_wait(struct worker_client *client, int *status, char text[WORK
 
 int worker_client_stop(struct worker_client *client, struct err *err)
 {
-	struct worker_reply reply;
-
-	if (ask(client, WORKER_STOP, NULL, NULL, NULL, err) < 0)
-		return -1;
-	return await(client, WORKER_STOP, &reply, err);
+	return simply(client, WORKER_STOP, err);
 }
 
 int worker_client_remove(struct worker_client *client, struct err *err)
 {
-	struct worker_reply reply;
-
-	if (ask(client, WORKER_REMOVE, NULL, NULL, NULL, err) < 0)
-		return -1;
-	return await(client, WORKER_REMOVE, &reply, err);
+	return simply(client, WORKER_REMOVE, err);
 }

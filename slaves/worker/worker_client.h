@@ -12,7 +12,7 @@
 
 struct worker_client;
 
-/* `path`: option worker.socket. */
+/* `path`: option worker.socket. Layers must be found in the mounts of the process that connects. */
 struct worker_client *worker_client_connect(const char *path, struct err *err);
 
 /* Closes the connection: what is left of the worker is removed by the other side. NULL is allowed. */
@@ -37,6 +37,17 @@ struct worker_client_start {
 /* Returns when commands can be run in it. The digest of the backing that it runs on is put into `backing`. */
 int worker_client_start(struct worker_client *client, const struct worker_client_start *start,
 	char backing[static WORKER_DIGEST_SIZE], struct err *err);
+
+/*
+ * The same in two: a worker without a tree, which waits, and its tree. The job's digest must be the same in both. `build` and
+ * `layer` are for the second only.
+ */
+int worker_client_ready(struct worker_client *client, const struct worker_client_start *start,
+	char backing[static WORKER_DIGEST_SIZE], struct err *err);
+int worker_client_attach(struct worker_client *client, const struct worker_client_start *start, struct err *err);
+
+/* Whether a worker that waits is well. On failure it should be removed. */
+int worker_client_check(struct worker_client *client, struct err *err);
 
 /*
  * Begins setup.command and tests.command of the job; `out` and `errors` stay the caller's (close them to see the end of the

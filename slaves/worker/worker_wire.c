@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum field { FIELD_NONE, FIELD_NEEDED };
+enum field { FIELD_NONE, FIELD_ALLOWED, FIELD_NEEDED };
 
 static const struct operation {
 	const char *name;
@@ -13,8 +13,11 @@ static const struct operation {
 	[WORKER_BUILD_BACKING] = {"build-backing", 1, FIELD_NONE, FIELD_NEEDED, FIELD_NONE},
 	[WORKER_START] = {"start", 1, FIELD_NEEDED, FIELD_NEEDED, FIELD_NEEDED},
 	[WORKER_EXEC] = {"exec", 2, FIELD_NEEDED, FIELD_NEEDED, FIELD_NONE},
-	[WORKER_STOP] = {"stop", 0, FIELD_NEEDED, FIELD_NONE, FIELD_NONE},
-	[WORKER_REMOVE] = {"remove", 0, FIELD_NEEDED, FIELD_NONE, FIELD_NONE},
+	[WORKER_STOP] = {"stop", 0, FIELD_ALLOWED, FIELD_NONE, FIELD_NONE},
+	[WORKER_REMOVE] = {"remove", 0, FIELD_ALLOWED, FIELD_NONE, FIELD_NONE},
+	[WORKER_READY] = {"ready", 0, FIELD_NONE, FIELD_NEEDED, FIELD_NEEDED},
+	[WORKER_ATTACH] = {"attach", 1, FIELD_NEEDED, FIELD_NEEDED, FIELD_NEEDED},
+	[WORKER_CHECK] = {"check", 0, FIELD_NONE, FIELD_NONE, FIELD_NONE},
 };
 
 static const enum err_kind kinds[] = {
@@ -104,7 +107,7 @@ static int check_field(enum field wanted, bool empty, bool good, const char *wha
 {
 	if (wanted == FIELD_NONE && !empty)
 		return err_set(err, ERR_INPUT, "%s: given, but not used by this operation", what);
-	if (wanted == FIELD_NEEDED && !good)
+	if (wanted != FIELD_NONE && !good && !(wanted == FIELD_ALLOWED && empty))
 		return err_set(err, ERR_INPUT, "%s: missing or malformed", what);
 	return 0;
 }

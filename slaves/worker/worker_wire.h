@@ -7,17 +7,24 @@
  *
  *   operation      section  build, digest  descriptors            reply
  *   BUILD_BACKING  backing  -              [0] progress lines     text = digest of the backing
- *   START          job      both           [0] layer folder       text = digest of the backing, slot
+ *   READY          job      digest         -                      text = digest of the backing, slot: a container without a tree
+ *   ATTACH         job      both           [0] layer folder       the tree is in it
+ *   START          job      both           [0] layer folder       as READY's: both in one
+ *   CHECK          -        -              -                      when what waits for its tree or its command is well
  *   EXEC           job      build          [0] stdout [1] stderr  status, when the command has ended; text = limits that were hit
- *   STOP           -        build          -                      at once; EXEC then replies with 137
- *   REMOVE         -        build          -                      when nothing of the worker is left
+ *   STOP           -        build, if any  -                      at once; EXEC then replies with 137
+ *   REMOVE         -        build, if any  -                      when nothing of the worker is left
  *
  * The layer folder (O_RDONLY or O_PATH, with O_DIRECTORY) belongs to the caller; its folder `workspace` is put on
  * /workspace and belongs to root in there. It must not change meanwhile.
  * stdout and stderr are writing ends of pipes. They are closed when EXEC replies: nothing runs in the worker any more.
  * Each request has one reply with the same `operation`; EXEC's may come after those of later requests.
- * A packet that is not a valid request is answered with WORKER_INVALID, and the connection is closed; so it is after a START
- * that failed.
+ * A packet that is not a valid request is answered with WORKER_INVALID, and the connection is closed; so it is after a READY,
+ * ATTACH or START that failed. A connection is for no build until ATTACH or START; the job must be the same all the time, and
+ * configured here as its digest says.
+ *
+ * The connection may be handed from one process to another of the same user. The mounts in which a layer is found are those of
+ * the process that made it.
  */
 #ifndef BYOCI_SLAVES_WORKER_WIRE_H
 #define BYOCI_SLAVES_WORKER_WIRE_H
@@ -27,7 +34,7 @@
 
 #include "base/err.h"
 
-#define WORKER_VERSION 1
+#define WORKER_VERSION 2
 #define WORKER_BUILD_SIZE 33   /* 32 lower-case hex digits and a NUL */
 #define WORKER_SECTION_SIZE 64 /* [a-z0-9][a-z0-9._-]* without "..", and a NUL */
 #define WORKER_DIGEST_SIZE 65  /* 64 lower-case hex digits and a NUL */
@@ -40,6 +47,9 @@ enum worker_operation {
 	WORKER_EXEC,
 	WORKER_STOP,
 	WORKER_REMOVE,
+	WORKER_READY,
+	WORKER_ATTACH,
+	WORKER_CHECK,
 	WORKER_OPERATIONS /* how many there are, and one */
 };
 

@@ -86,6 +86,42 @@ like "$said" '^not there$' "files of the host are not there"
 unlike "$said" "$scratch|$state|byoci-$BYOCI_NAMESPACE" "nor are their names"
 like "$said" '^sockets: 0$' "nor are sockets"
 
+# A worker that is started before its tree is known.
+layer waiting <<-'SH'
+	echo "in $(pwd): $(ls | tr '\n' ' ')of $(stat -c %u:%g . test.sh | sort -u), on $(stat -fc %b / . | sort -u | wc -l) disk"
+	mkdir new && rm test.sh && echo "writes"
+	head -c 20m /dev/zero >/tmp/big && { head -c 20m /dev/zero >big || echo "full at $(($(stat -c %s big) >> 20))"; }
+SH
+try ready=script, check attach=script,,"$layer" check exec wait remove
+like "$said" "^waits on $digest in" "a worker waits on the backing"
+is "$(grep -c '^well$' <<<"$said")" 2 "and is well, without its tree and with it"
+like "$said" '^in /workspace: test.sh of 0:0, on 1 disk$' "the tests find the tree, which is theirs"
+like "$said" '^writes$' "and write to it"
+like "$said" '^full at (8|9|1[0-2])$' "the tree and the rest share the disk"
+is "$(find "$layer" | wc -l)" 3 "the tree outside stays as it was"
+clean "and nothing of it is left"
+try ready=script, exec wait
+like "$said" '^failed .* exec: build: missing' "without a tree there is no command"
+try ready=script, attach=both,,"$layer"
+like "$said" '^failed .* attach: the worker was started for job script' "the tree must be for the same job"
+try ready=script, attach=script,"$digest","$layer"
+like "$said" '^failed .* attach: job script is configured otherwise here' "configured as it is here"
+try ready=script, attach=script,,"$layer/workspace"
+like "$said" '^failed .* attach: the layer has no folder workspace' "and be a tree"
+try ready=script, attach=script,,"$layer" attach=script,,"$layer"
+like "$said" '^failed .* attach: attach can.t be done now: the worker waits for its command' "there is one tree for a worker"
+try ready=script, stop check
+like "$said" '^failed .* check: check can.t be done now' "a worker that was stopped does not wait"
+try ready=script, remove
+like "$said" '^removed$' "a worker that waits can be removed"
+try ready=script,"$digest"
+like "$said" '^failed .* ready: job script is configured otherwise here' "the job must be configured as it is here from the start"
+clean "none of them left anything"
+said=$( (comes 10 grep -q '^holding' "$scratch/dying"; processes | awk '{print $2}' | xargs kill -9; sleep 0.1) |
+	as "$slave" "$scratch/worker-try" "$socket" ready=script, hold check 2>&1 | tee "$scratch/dying")
+like "$said" '^failed .* check: container: its first process has ended' "one whose container has died is not well"
+clean "and leaves nothing"
+
 # Limits.
 runs hog <<-'SH'
 	head -c 300m /dev/zero | tail >/dev/null; echo "tail: $?"
@@ -199,7 +235,7 @@ layer mounted <<-'SH'
 	echo from a mount of its own
 SH
 said=$(unshare --mount --propagation private sh -c "mount --bind '$layer' '$scratch/mount' && exec setpriv --reuid=$slave --regid=$slave \
-	--clear-groups '$scratch/worker-try' '$socket' start=script,,'$scratch/mount' exec wait" 2>&1)
+	--clear-groups '$scratch/worker-try' '$socket' ready=script, attach=script,,'$scratch/mount' exec wait" 2>&1)
 like "$said" '^from a mount of its own$' "a layer from a caller with mounts of its own"
 clean "leaves nothing either"
 

@@ -41,21 +41,20 @@ static void reply(const struct fake *fake, uint32_t operation, enum worker_error
 	sock_send(fake->fd, &packet, sizeof packet, NULL, 0, &err);
 }
 
-static void start(struct fake *fake, const struct worker_request *request, int layer)
+static void ready(struct fake *fake, const struct worker_request *request)
 {
 	char digest[JOB_DIGEST_SIZE], backing[JOB_DIGEST_SIZE], section[80];
 	const char *name = NULL;
 	struct err err = {0};
 
 	snprintf(section, sizeof section, "job/%s", request->section);
-	fake->layer = layer;
 	if (job_digest(fake->conf, request->section, digest, &err) < 0 || conf_text(fake->conf, section, "backing", &name, &err) < 0 ||
 		job_backing_digest(fake->conf, name, backing, &err) < 0)
-		reply(fake, WORKER_START, WORKER_ABSENT, 0, err.text);
+		reply(fake, request->operation, WORKER_ABSENT, 0, err.text);
 	else if (strcmp(digest, request->digest) != 0)
-		reply(fake, WORKER_START, WORKER_REFUSED, 0, "another digest");
+		reply(fake, request->operation, WORKER_REFUSED, 0, "another digest");
 	else
-		reply(fake, WORKER_START, WORKER_OK, 0, backing);
+		reply(fake, request->operation, WORKER_OK, 0, backing);
 }
 
 static void exec(struct fake *fake, const struct worker_request *request, const int *descriptors)
@@ -101,7 +100,8 @@ static void take(struct fake *fake, const struct worker_request *request, const 
 {
 	switch ((enum worker_operation)request->operation) {
 	case WORKER_START:
-		start(fake, request, descriptors[0]);
+		fake->layer = descriptors[0];
+		ready(fake, request);
 		return;
 	case WORKER_EXEC:
 		exec(fake, request, descriptors);
@@ -112,6 +112,16 @@ static void take(struct fake *fake, const struct worker_request *request, const 
 	case WORKER_REMOVE:
 		stop(fake);
 		reply(fake, request->operation, WORKER_OK, 0, "");
+		return;
+	case WORKER_READY:
+		ready(fake, request);
+		return;
+	case WORKER_ATTACH:
+		fake->layer = descriptors[0];
+		reply(fake, WORKER_ATTACH, WORKER_OK, 0, "");
+		return;
+	case WORKER_CHECK:
+		reply(fake, WORKER_CHECK, WORKER_OK, 0, "");
 		return;
 	case WORKER_BUILD_BACKING:
 	case WORKER_OPERATIONS:

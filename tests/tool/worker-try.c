@@ -6,6 +6,7 @@
  *     build=ID                the build that the steps after it name (default: 32 times "a")
  *     backing=NAME            has a backing built; its progress goes to standard error
  *     start=JOB,DIGEST,LAYER  starts a worker; without DIGEST that of the configuration (BYOCI_ROOT, BYOCI_NAMESPACE)
+ *     ready=JOB,DIGEST        starts one without a tree; attach=JOB,DIGEST,LAYER gives it one; check asks whether it is well
  *     exec, wait              begins the command, with our own descriptors 1 and 2; waits for its end
  *     stop, remove
  *     hold                    waits for the end of standard input
@@ -78,11 +79,14 @@ static int step_digest(struct try *try, const char *value, struct err *err)
 	return 0;
 }
 
-static int step_start(struct try *try, const char *value, struct err *err)
+typedef int start_fn(struct worker_client *client, const struct worker_client_start *request,
+	char backing[static WORKER_DIGEST_SIZE], struct err *err);
+
+static int start(struct try *try, const char *value, const char *done, start_fn *call, struct err *err)
 {
 	char *copy = strdup(value), *rest = copy;
 	const char *job = strsep(&rest, ","), *digest = strsep(&rest, ",");
-	struct worker_client_start start = {.build = try->build, .job = job, .job_digest = digest};
+	struct worker_client_start request = {.build = try->build, .job = job, .job_digest = digest};
 	char backing[WORKER_DIGEST_SIZE], own[JOB_DIGEST_SIZE];
 	int64_t begin_us;
 	int rc;
@@ -92,19 +96,50 @@ static int step_start(struct try *try, const char *value, struct err *err)
 			free(copy);
 			return -1;
 		}
-		start.job_digest = own;
+		request.job_digest = own;
 	}
 	begin_us = clock_monotonic_us();
-	start.layer = open(rest ? rest : "", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (start.layer < 0)
+	request.layer = open(rest ? rest : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (request.layer < 0)
 		rc = err_set(err, ERR_USAGE, "start=JOB,DIGEST,LAYER");
 	else
-		rc = worker_client_start(try->client, &start, backing, err);
+		rc = call(try->client, &request, backing, err);
 	if (rc == 0)
-		printf("started on %s in %d us\n", backing, (int)(clock_monotonic_us() - begin_us));
-	close(start.layer);
+		printf("%s on %s in %d us\n", done, backing, (int)(clock_monotonic_us() - begin_us));
+	close(request.layer);
 	free(copy);
 	return rc;
+}
+
+static int step_start(struct try *try, const char *value, struct err *err)
+{
+	return start(try, value, "started", worker_client_start, err);
+}
+
+static int step_ready(struct try *try, const char *value, struct err *err)
+{
+	return start(try, value, "waits", worker_client_ready, err);
+}
+
+static int attach(struct worker_client *client, const struct worker_client_start *request, char backing[static WORKER_DIGEST_SIZE],
+	struct err *err)
+{
+	snprintf(backing, WORKER_DIGEST_SIZE, "its tree");
+	return worker_client_attach(client, request, err);
+}
+
+static int step_attach(struct try *try, const char *value, struct err *err)
+{
+	return start(try, value, "attached", attach, err);
+}
+
+static int step_check(struct try *try, const char *value, struct err *err)
+{
+	(void)value;
+	if (worker_client_check(try->client, err) < 0)
+		return -1;
+	puts("well");
+	return 0;
 }
 
 static int step_exec(struct try *try, const char *value, struct err *err)
@@ -211,7 +246,8 @@ static const struct step {
 	const char *name;
 	step_fn *call;
 } steps[] = {
-	{"build", step_build}, {"backing", step_backing}, {"start", step_start}, {"exec", step_exec}, {"wait", step_wait},
+	{"build", step_build}, {"backing", step_backing}, {"start", step_start}, {"ready", step_ready},
+	{"attach", step_attach}, {"check", step_check}, {"exec", step_exec}, {"wait", step_wait},
 	{"stop", step_stop}, {"remove", step_remove}, {"hold", step_hold}, {"digest", step_digest}, {"raw", step_raw},
 };
 

@@ -91,6 +91,19 @@ static void test_fields(void)
 		"BUILD_BACKING needs only its section");
 	ok(worker_wire_request(&request, WORKER_EXEC, BUILD, "job", NULL, &err) == 0 && taken(&request, sizeof request, 2),
 		"EXEC takes two descriptors");
+	ok(worker_wire_request(&request, WORKER_REMOVE, NULL, NULL, NULL, &err) == 0 && taken(&request, sizeof request, 0),
+		"REMOVE needs not even that before there is a build");
+	ok(worker_wire_request(&request, WORKER_REMOVE, "0123", NULL, NULL, &err) == 0 && !taken(&request, sizeof request, 0),
+		"but what is given must be a build");
+	ok(worker_wire_request(&request, WORKER_READY, NULL, "job", DIGEST, &err) == 0 && taken(&request, sizeof request, 0),
+		"READY needs job and digest");
+	ok(worker_wire_request(&request, WORKER_READY, BUILD, "job", DIGEST, &err) == 0 && !taken(&request, sizeof request, 0),
+		"READY for a build is refused");
+	ok(worker_wire_request(&request, WORKER_ATTACH, BUILD, "job", DIGEST, &err) == 0 && taken(&request, sizeof request, 1),
+		"ATTACH needs all and a layer");
+	ok(!taken(&request, sizeof request, 0), "without its layer it is refused");
+	ok(worker_wire_request(&request, WORKER_CHECK, NULL, NULL, NULL, &err) == 0 && taken(&request, sizeof request, 0),
+		"CHECK needs nothing");
 	is(worker_wire_name(WORKER_OPERATIONS), "?", "an operation that does not exist has no name");
 	is(worker_wire_name(4000000000), "?", "nor has one that is far out");
 }
