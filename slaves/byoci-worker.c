@@ -157,9 +157,9 @@ static int read_configuration(struct server *server, struct err *err)
 		conf_integer(server->conf, NULL, "worker.slots", &slots, err) < 0 ||
 		conf_integer(server->conf, NULL, "worker.ids.first", &first, err) < 0)
 		return -1;
-	if (first + slots * CAGE_IDS > IDS_END)
+	if (first + (slots + 1) * CAGE_IDS > IDS_END)
 		return err_set(err, ERR_CONFIG,
-			"worker.ids.first = %lld: %lld slots of %d ids do not fit below %lld: choose a smaller one",
+			"worker.ids.first = %lld: %lld slots and one more of %d ids do not fit below %lld: choose a smaller one",
 			(long long)first, (long long)slots, CAGE_IDS, IDS_END);
 	user = getpwnam(name);
 	if (!user || user->pw_uid == 0)
@@ -210,14 +210,15 @@ static int serve(struct server *server)
 	return 0;
 }
 
-static int build_backing(const struct conf *conf, const char *name)
+static int build_backing(const struct conf *conf, const char *name, bool refresh)
 {
+	const struct backing_want want = {.conf = conf, .name = name, .refresh = refresh, .progress = STDERR_FILENO, .caller = -1};
 	char digest[JOB_DIGEST_SIZE];
 	struct err err = {0};
 
 	if (geteuid() != 0)
 		return say_wrong("must be run by root");
-	if (backing_build(conf, name, STDERR_FILENO, -1, digest, &err) < 0)
+	if (backing_build(&want, digest, &err) < 0)
 		return fail(&err);
 	printf("%s\n", digest);
 	return 0;
@@ -251,7 +252,9 @@ static int run(struct server *server, int argc, char *const *argv)
 	if (argc == 0 || (argc == 1 && strcmp(argv[0], "serve") == 0))
 		return serve(server);
 	if (argc == 2 && strcmp(argv[0], "build-backing") == 0)
-		return build_backing(server->conf, argv[1]);
+		return build_backing(server->conf, argv[1], false);
+	if (argc == 2 && strcmp(argv[0], "refresh-backing") == 0)
+		return build_backing(server->conf, argv[1], true);
 	if (argc == 2 && strcmp(argv[0], "check-backing") == 0)
 		return check_backing(server->conf, argv[1]);
 	return say_wrong("what is asked for is not known");

@@ -1,5 +1,6 @@
 #include "base/crypto.h"
 
+#include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
@@ -10,6 +11,7 @@
 #include <openssl/rand.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 
@@ -77,6 +79,24 @@ char *crypto_sha256(const void *bytes, size_t length, char out[static CRYPTO_SHA
 		err_fatal("libcrypto cannot compute SHA-256");
 	crypto_hex(digest, sizeof digest, out);
 	return out;
+}
+
+int crypto_sha256_file(int fd, char out[static CRYPTO_SHA256_HEX], struct err *err)
+{
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	static unsigned char part[65536];
+	unsigned char digest[32];
+	off_t offset = 0;
+	ssize_t length;
+
+	if (!context || !EVP_DigestInit_ex(context, EVP_sha256(), NULL))
+		err_fatal("libcrypto cannot compute SHA-256");
+	while ((length = pread(fd, part, sizeof part, offset)) > 0 && EVP_DigestUpdate(context, part, (size_t)length))
+		offset += length;
+	if (length == 0 && EVP_DigestFinal_ex(context, digest, NULL))
+		crypto_hex(digest, sizeof digest, out);
+	EVP_MD_CTX_free(context);
+	return length == 0 ? 0 : err_set_errno(err, errno, "cannot be read");
 }
 
 struct crypto_hmac *crypto_hmac_new(const char *digest, const void *key, size_t key_length, struct err *err)

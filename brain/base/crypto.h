@@ -14,6 +14,9 @@
 /* Lower-case hex of SHA-256 of the bytes. Returns `out`. */
 char *crypto_sha256(const void *bytes, size_t length, char out[static CRYPTO_SHA256_HEX]);
 
+/* Of a whole file, however large, from its beginning; its offset stays. */
+int crypto_sha256_file(int fd, char out[static CRYPTO_SHA256_HEX], struct err *err);
+
 /* HMAC over bytes as they arrive. `digest` is an OpenSSL name: "SHA1", "SHA256". */
 struct crypto_hmac;
 struct crypto_hmac *crypto_hmac_new(const char *digest, const void *key, size_t key_length, struct err *err);

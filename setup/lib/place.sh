@@ -96,7 +96,8 @@ place_all() {
 	for folder in brain brain/logs; do place_folder "$state/$folder" "$user_brain" "$user_brain" 750; done
 	for folder in slave slave/trees slave/builds; do place_folder "$state/$folder" "$user_slave" "$user_slave" 750; done
 	for folder in land land/trees; do place_folder "$state/$folder" "$user_land" "$user_land" 750; done
-	for folder in worker worker/backings worker/slots; do place_folder "$state/$folder" root root 711; done
+	for folder in worker worker/slots; do place_folder "$state/$folder" root root 711; done
+	place_folder "$state/worker/backings" root root 700
 	place_folder "$(dirname "$kept")" root root 755
 	place_folder "$kept" root root 700
 	place_folder "$git_root" "$user_git" "$user_git" 2750

@@ -26,8 +26,9 @@ struct cage {
 
 struct cage_want {
 	const struct conf *conf;
-	const char *job;     /* [job/NAME]: a kind reads from it what only it knows */
+	const char *job;     /* [job/NAME]: a kind reads from it what only it knows; NULL: none, and no network (`rootfs` is tried) */
 	const char *backing; /* [backing/NAME] */
+	const char *rootfs;  /* path of a root file system that is tried instead of the backing's; NULL: none is */
 	const char *name;    /* "byoci-NAMESPACE-SLOT": of the container, its groups, its network */
 	unsigned slot;
 	int64_t ids;         /* first of CAGE_IDS host ids */

@@ -68,7 +68,10 @@ typedef int act_fn(struct handler *handler, const struct worker_request *request
 static int act_build_backing(struct handler *handler, const struct worker_request *request, int *descriptors,
 	struct worker_reply *reply, struct err *err)
 {
-	return backing_build(handler->conf, request->section, descriptors[0], handler->connection, reply->text, err);
+	const struct backing_want want = {
+		.conf = handler->conf, .name = request->section, .progress = descriptors[0], .caller = handler->connection};
+
+	return backing_build(&want, reply->text, err);
 }
 
 static struct worker_tree tree_of(const struct handler *handler, const struct worker_request *request, int layer)

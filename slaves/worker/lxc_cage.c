@@ -45,14 +45,25 @@ static int reap(struct arena *arena, const char *const *folders, struct err *err
 	return cgroup_remove(folders, err);
 }
 
+static int open_backing(const struct cage_want *want, char backing[static WORKER_DIGEST_SIZE], struct err *err)
+{
+	int folder;
+
+	if (!want->rootfs)
+		return backing_open(want->conf, want->backing, backing, err);
+	folder = open(want->rootfs, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return folder < 0 ? err_set_errno(err, errno, "%s: cannot be opened", want->rootfs) : folder;
+}
+
 static int mount_rootfs(struct lxc_cage *cage, char backing[static WORKER_DIGEST_SIZE], struct err *err)
 {
 	struct rootfs rootfs = {.ids = cage->want.ids, .size = cage->want.disk};
 	int rc;
 
-	cage->backing = rootfs.backing = backing_open(cage->want.conf, cage->want.backing, backing, err);
-	if (rootfs.backing < 0)
+	cage->backing = open_backing(&cage->want, backing, err);
+	if (cage->backing < 0)
 		return -1;
+	rootfs.backing = cage->backing;
 	CRASH_POINT("worker.slot-recorded");
 	rc = rootfs_mount(&rootfs, err);
 	CRASH_POINT("worker.mounted");

@@ -147,10 +147,14 @@ err0:
 	return rc;
 }
 
+struct range {
+	unsigned first, end;
+};
+
 /* 1 with *slot: taken; 0: none is free. */
-static int claim_one(struct slot **slot, const char *folder, const char *namespace, unsigned count, struct err *err)
+static int claim_one(struct slot **slot, const char *folder, const char *namespace, struct range range, struct err *err)
 {
-	for (unsigned number = 0; number < count; number++) {
+	for (unsigned number = range.first; number < range.end; number++) {
 		int got;
 
 		*slot = slot_new(folder, namespace, number);
@@ -164,18 +168,28 @@ static int claim_one(struct slot **slot, const char *folder, const char *namespa
 	return 0;
 }
 
-struct slot *slot_claim(const char *folder, const char *namespace, unsigned count, struct err *err)
+static struct slot *claim(const char *folder, const char *namespace, struct range range, struct err *err)
 {
 	const struct timespec pause = {.tv_nsec = 10000000};
 	int64_t deadline_us = clock_monotonic_us() + WAIT_US;
 	struct slot *slot;
 	int got;
 
-	while ((got = claim_one(&slot, folder, namespace, count, err)) == 0 && clock_monotonic_us() < deadline_us)
+	while ((got = claim_one(&slot, folder, namespace, range, err)) == 0 && clock_monotonic_us() < deadline_us)
 		nanosleep(&pause, NULL);
 	if (got == 0)
-		err_set(err, ERR_BUSY, "all %u slots for workers are taken: try again later", count);
+		err_set(err, ERR_BUSY, "all %u slots for workers are taken: try again later", range.end - range.first);
 	return got > 0 ? slot : NULL;
+}
+
+struct slot *slot_claim(const char *folder, const char *namespace, unsigned count, struct err *err)
+{
+	return claim(folder, namespace, (struct range){0, count}, err);
+}
+
+struct slot *slot_claim_last(const char *folder, const char *namespace, unsigned count, struct err *err)
+{
+	return claim(folder, namespace, (struct range){count, count + 1}, err);
 }
 
 unsigned slot_number(const struct slot *slot)

@@ -40,6 +40,9 @@ int64_t slot_process_start(pid_t pid);
  * then ERR_BUSY.
  */
 struct slot *slot_claim(const char *folder, const char *namespace, unsigned count, struct err *err);
+
+/* The one after them, number `count`: for trying new backings, however busy the others are. */
+struct slot *slot_claim_last(const char *folder, const char *namespace, unsigned count, struct err *err);
 unsigned slot_number(const struct slot *slot);
 
 /* Before anything of the worker is made, and again when it changes. Seen as a whole or not at all. */

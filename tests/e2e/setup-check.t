@@ -87,7 +87,7 @@ grep -v "^root:$ids_first:" "$scratch/subgid" >/etc/subgid
 cp "$bin/byoci-slave" "$scratch/byoci-slave" && echo >>"$scratch/byoci-slave" && install "$scratch/byoci-slave" "$bin/byoci-slave.new"
 mv "$bin/byoci-slave.new" "$bin/byoci-slave"
 mv "$state/worker/backings" "$state/worker/backings.away"
-mkdir -m 711 "$state/worker/backings"
+mkdir -m 700 "$state/worker/backings"
 service_stop land >/dev/null 2>&1
 echo "# a comment" >>"$etc/sshd_config"
 everything >"$scratch/before"

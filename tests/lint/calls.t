@@ -15,10 +15,12 @@ my @places = (
 	[qr/(?<![\w.>])(?:v?fork|clone3?|posix_spawnp?|daemon)\s*\(|SYS_(?:v?fork|clone3?)\b/, {
 		'brain/base/child.c' => 'the only place that starts programs',
 		'slaves/worker/handler.c'   => 'a process for each worker, the first of a process namespace',
+		'slaves/worker/making.c'    => 'a process that is locked into what it makes',
 		'slaves/worker/rootfs.c'    => 'a process that only holds a user namespace',
 	}],
 	[qr/(?<![\w.>])(?:exec[lv]p?e?|execvpe|fexecve|execveat)\s*\(|SYS_execve(?:at)?\b/, {
 		'brain/base/child.c' => 'the only place that starts programs',
+		'slaves/worker/chamber.c' => 'the shell of a root file system, which is the only thing that this process still sees',
 	}],
 	[qr/\blxc_attach_run_\w+|->attach\w*\s*\(|->want_daemonize\b/, {
 		'slaves/worker/lxc.c' => 'liblxc starts the container and what runs in it',

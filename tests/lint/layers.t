@@ -25,6 +25,7 @@ my @only = (
 	[qr{^microhttpd\.h$},         'brain/loop/httpd.c'],
 	[qr{^openssl/},               'brain/base/crypto.c'],
 	[qr{^lxc/},                   'slaves/worker/lxc.c'],
+	[qr{^archive},                'slaves/worker/unpack.c'],
 	[qr{^systemd/},               'brain/loop/loop.c'],
 	[qr{^(ini_|collection)},      'brain/conf/ini.c'],
 	[qr{^expat\.h$},              'slaves/test/junit.c'],
