@@ -43,8 +43,8 @@ LIBS_BASE := -ljansson -lcrypto -lini_config -lcollection -lbasicobjects -lref_a
 LIBS_byoci-brain := $(LIBS_BASE) -lsystemd -lcurl -lmicrohttpd -lsqlite3
 LIBS_byoci := $(LIBS_BASE) -lsystemd -lcurl
 LIBS_byoci-slave := $(LIBS_BASE) -lsystemd -lexpat -lz
-LIBS_byoci-worker := $(LIBS_BASE) -llxc -larchive
-LIBS_ALL := $(LIBS_byoci-brain) -llxc -lexpat -lz -larchive
+LIBS_byoci-worker := $(LIBS_BASE) -llxc -larchive -lcurl -lsystemd -lwebsockets
+LIBS_ALL := $(LIBS_byoci-brain) -llxc -lexpat -lz -larchive -lwebsockets
 
 PROGRAMS := $(addprefix $(O)/bin/,byoci byoci-brain byoci-slave byoci-worker)
 TESTS := $(UNIT:tests/unit/%.c=$(O)/unit/%.t)

@@ -70,6 +70,10 @@ const struct option option_table[] = {
 			"namespaces may share any."},
 	{NAMESPACE("worker.slots", OPTION_INTEGER), .minimum = 1, .maximum = 64, .fallback = "2",
 		.text = "How many workers there may be at a time."},
+	{NAMESPACE("lxd.socket", OPTION_PATH), .fallback = "/var/lib/lxd/unix.socket",
+		.text = "Where LXD listens, for backings with workers = lxd."},
+	{NAMESPACE("lxd.project", OPTION_NAME), .fallback = "default", .text = "LXD's project that its workers are in."},
+	{NAMESPACE("lxd.pool", OPTION_NAME), .fallback = "default", .text = "LXD's storage pool that its workers begin in."},
 	{NAMESPACE("backing.files", OPTION_PATH), .fallback = "/etc/byoci/{byoci}/files",
 		.text = "Folder of the files that backings take."},
 

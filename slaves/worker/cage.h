@@ -41,6 +41,7 @@ struct cage_layer {
 	uid_t owner; /* whose files belong to root inside; others' belong to nobody */
 	gid_t group;
 	int mounts; /* mount namespace of who opened it; -1: ours */
+	const char *build; /* that it is of */
 };
 
 struct cage_program {

@@ -191,6 +191,35 @@ const char *cgroup_folder(const struct cgroup *cgroup, struct arena *arena, cons
 	return hierarchy ? arena_printf(arena, "%s/%s", hierarchy->base, name) : NULL;
 }
 
+const char *cgroup_folder_of(const struct cgroup *cgroup, struct arena *arena, const char *controller, const char *groups)
+{
+	const struct hierarchy *hierarchy = limiting(cgroup, controller);
+	struct cgroup theirs = {.count = 1};
+	char *rest = arena_strdup(arena, groups);
+	const char *line;
+
+	if (!hierarchy)
+		return NULL;
+	theirs.list[0] = (struct hierarchy){
+		.version = hierarchy->version, .mounted = hierarchy->mounted, .controllers = hierarchy->controllers};
+	while ((line = strsep(&rest, "\n")))
+		add_own(&theirs, arena, line);
+	return theirs.list[0].base;
+}
+
+int64_t cgroup_number(const char *folder, const char *file)
+{
+	struct arena *arena = arena_new();
+	struct err err = {0};
+	const char *text = file_read(arena, arena_printf(arena, "%s/%s", folder, file), FILE_MAXIMUM, NULL, &err);
+	int64_t number = -1;
+
+	if (text && *text >= '0' && *text <= '9')
+		number = strtoll(text, NULL, 10);
+	arena_free(arena);
+	return number;
+}
+
 const char *const *cgroup_folders(const struct cgroup *cgroup, struct arena *arena, const char *name)
 {
 	const char **folders = arena_alloc(arena, (cgroup->count + 1) * sizeof *folders);

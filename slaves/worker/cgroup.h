@@ -40,6 +40,14 @@ int64_t cgroup_count(const char *folder, const char *file, const char *key);
 const char *cgroup_folder(const struct cgroup *cgroup, struct arena *arena, const char *controller, const char *name);
 
 /*
+ * The group of another process in the hierarchy that limits `controller`, by the text of its /proc/PID/cgroup; NULL: none.
+ */
+const char *cgroup_folder_of(const struct cgroup *cgroup, struct arena *arena, const char *controller, const char *groups);
+
+/* The number that FOLDER/FILE begins with; -1 when there is none ("max"). */
+int64_t cgroup_number(const char *folder, const char *file);
+
+/*
  * Kills what is in these groups and in those below, and removes them; those that do not exist are fine. Returns when nothing of
  * them is left, or ERR_TIMEOUT after some seconds with the group that stays. A path that is not inside /sys/fs/cgroup is
  * ERR_REFUSED.

@@ -89,14 +89,19 @@ static const struct rule {
 	{"vm86old errno 1", PLAIN, "out of use"},
 };
 
-static int make(struct buf *text, unsigned features)
+int seccomp_add(struct buf *text, unsigned features)
 {
-	if (buf_adds(text, "2\ndenylist\nreject_force_umount\n[all]\n") < 0)
-		return -1;
 	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
 		if (!(rules[i].unless & features) && buf_printf(text, "%s\n", rules[i].rule) < 0)
 			return -1;
 	return 0;
+}
+
+static int make(struct buf *text, unsigned features)
+{
+	if (buf_adds(text, "2\ndenylist\nreject_force_umount\n[all]\n") < 0)
+		return -1;
+	return seccomp_add(text, features);
 }
 
 int seccomp_write(const char *path, unsigned features, struct err *err)

@@ -5,6 +5,7 @@
 #ifndef BYOCI_SLAVES_SECCOMP_H
 #define BYOCI_SLAVES_SECCOMP_H
 
+#include "base/buf.h"
 #include "base/err.h"
 
 /* What a job may ask for beyond the default. Each loosens some rows here, and some settings in lxc_settings.c. */
@@ -12,6 +13,9 @@ enum seccomp_feature {
 	SECCOMP_SYSTEMD = 1, /* init = systemd */
 	SECCOMP_NESTED = 2   /* nested = yes */
 };
+
+/* Adds its rows, a line each, for who has a profile of its own to put them into: LXD. -1: the buffer is full. */
+int seccomp_add(struct buf *text, unsigned features);
 
 /* Writes the profile for these features (a sum) to a new file. */
 int seccomp_write(const char *path, unsigned features, struct err *err);

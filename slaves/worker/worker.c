@@ -165,7 +165,7 @@ int64_t worker_expiry_us(const struct worker *worker)
 
 int worker_attach(struct worker *worker, const struct worker_tree *tree, struct err *err)
 {
-	struct cage_layer layer = {.folder = tree->layer, .owner = tree->owner, .mounts = tree->mounts};
+	struct cage_layer layer = {.folder = tree->layer, .owner = tree->owner, .mounts = tree->mounts, .build = tree->build};
 	struct stat st;
 
 	if (check_tree(worker, tree, &st, err) < 0)

@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # What the tests of byoci-worker share: a namespace of its own, in a folder of its own, with a worker process and a backing.
+# worker_kind is the kind of its workers (option workers); lxc unless a test says another before.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 [ "$(id -u)" -eq 0 ] || skip_all "workers need root"
@@ -24,7 +25,9 @@ cat >"$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf" <<-CONF
 	slave.user = $slave
 	worker.ids.first = $first
 	worker.slots = 2
+	lxd.socket = $scratch/lxd/unix.socket
 	[backing/small]
+	workers = ${worker_kind:-lxc}
 	packages = procps
 	[job/script]
 	backing = small

@@ -24,6 +24,7 @@ my @only = (
 	[qr{^curl/},                  'brain/loop/http.c'],
 	[qr{^microhttpd\.h$},         'brain/loop/httpd.c'],
 	[qr{^openssl/},               'brain/base/crypto.c'],
+	[qr{^libwebsockets\.h$},      'slaves/worker/lxd_exec.c'],
 	[qr{^lxc/},                   'slaves/worker/lxc.c'],
 	[qr{^archive},                'slaves/worker/unpack.c'],
 	[qr{^systemd/},               'brain/loop/loop.c'],

@@ -1,0 +1,395 @@
+#include "slaves/worker/lxd_cage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "slaves/worker/backing.h"
+#include "slaves/worker/brood.h"
+#include "slaves/worker/cgroup.h"
+#include "slaves/worker/limits.h"
+#include "slaves/worker/lxd.h"
+#include "slaves/worker/lxd_exec.h"
+#include "slaves/worker/lxd_image.h"
+#include "slaves/worker/lxd_instance.h"
+#include "slaves/worker/lxd_root.h"
+#include "slaves/worker/rootfs.h"
+
+#define FILE_MAXIMUM 65536
+#define REAP_LIMIT_MS 15000
+#define EXPIRY_MS (8 * 24 * 3600 * INT64_C(1000)) /* longer than any worker may live: the slot's record says when it ends */
+
+struct lxd_cage {
+	struct cage cage; /* first */
+	struct arena *arena;
+	struct cage_want want;
+	struct lxd *lxd;
+	struct brood brood;
+	const struct lxd_exec_end *end; /* NULL: no command yet */
+	bool stopped;
+	pid_t pid;        /* first process of the instance, as the host numbers it */
+	int mounts;       /* its mount namespace, until its tree is in it: who holds it keeps LXD from unmounting */
+	int backing;      /* held: a backing that is open is not removed */
+	const struct cgroup *cgroup;
+	const char *memory, *processes, *cpus; /* its groups; NULL: none */
+};
+
+static struct lxd_cage *own(struct cage *cage)
+{
+	return (struct lxd_cage *)cage;
+}
+
+/* Words of the slot's record: SOCKET PROJECT INSTANCE. */
+enum { TRACE_SOCKET, TRACE_PROJECT, TRACE_INSTANCE, TRACES };
+
+static const char *const *traces(struct arena *arena, const struct conf *conf, const char *name, struct err *err)
+{
+	const char **words = arena_alloc(arena, (TRACES + 1) * sizeof *words);
+
+	if (!conf) {
+		err_set(err, ERR_NOT_FOUND, "LXD: it is not known where it is");
+		return NULL;
+	}
+	if (conf_text(conf, NULL, "lxd.socket", &words[TRACE_SOCKET], err) < 0 ||
+		conf_text(conf, NULL, "lxd.project", &words[TRACE_PROJECT], err) < 0)
+		return NULL;
+	words[TRACE_INSTANCE] = name;
+	return words;
+}
+
+static int reap(struct arena *arena, const char *const *words, struct err *err)
+{
+	struct lxd *lxd;
+	int rc;
+
+	for (int i = 0; i < TRACES; i++)
+		if (!words[i])
+			return err_set(err, ERR_INPUT, "the record of a worker of LXD's is incomplete");
+	lxd = lxd_open_at(arena, words[TRACE_SOCKET], words[TRACE_PROJECT], err);
+	if (!lxd)
+		return -1;
+	lxd_limit(lxd, REAP_LIMIT_MS);
+	rc = lxd_instance_delete(lxd, words[TRACE_INSTANCE], err);
+	lxd_close(lxd);
+	return rc;
+}
+
+static bool has_folder(void *cookie, const char *digest)
+{
+	char path[4096];
+
+	snprintf(path, sizeof path, "%s/%s", (const char *)cookie, digest);
+	return access(path, F_OK) == 0;
+}
+
+/* Whether a backing of this configuration is for LXD: else it is not asked for anything. */
+static bool is_used(struct arena *arena, const struct conf *conf)
+{
+	const char *const *names = conf_sections(conf, arena, "backing");
+	struct err ignored = {0};
+	const char *workers;
+
+	for (; names && *names; names++)
+		if (conf_text(conf, arena_printf(arena, "backing/%s", *names), "workers", &workers, &ignored) == 0 &&
+			strcmp(workers, "lxd") == 0)
+			return true;
+	return false;
+}
+
+static int sweep(struct arena *arena, const struct conf *conf, struct err *err)
+{
+	struct lxd *lxd;
+	const char *state;
+	int removed = -1;
+
+	if (!is_used(arena, conf))
+		return 0;
+	lxd = lxd_open(arena, conf, err);
+	if (!lxd)
+		return -1;
+	lxd_limit(lxd, REAP_LIMIT_MS);
+	if (conf_text(conf, NULL, "state", &state, err) == 0)
+		removed = lxd_instance_sweep(lxd, conf_namespace(conf), err);
+	if (removed >= 0 && lxd_image_prune(lxd, conf_namespace(conf), has_folder,
+		arena_printf(arena, "%s/worker/backings", state), err) < 0)
+		removed = -1;
+	lxd_close(lxd);
+	return removed;
+}
+
+/* What LXD was told must be so: it leaves limits out where it finds no control group for them. */
+static int check_limits(const struct lxd_cage *cage, struct err *err)
+{
+	const struct {
+		const char *what, *folder, *file;
+		int64_t wanted;
+	} limits[] = {
+		{"memory", cage->memory, cgroup_version(cage->cgroup, "memory") == 2 ? "memory.max" : "memory.limit_in_bytes",
+			cage->want.memory + cage->want.disk},
+		{"processes", cage->processes, "pids.max", cage->want.processes},
+		{"cpus", cage->cpus, cgroup_version(cage->cgroup, "cpu") == 2 ? "cpu.max" : "cpu.cfs_quota_us", cage->want.cpus * 100000},
+	};
+
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+		int64_t now = limits[i].folder ? cgroup_number(limits[i].folder, limits[i].file) : -1;
+
+		if (limits[i].wanted && (now < 0 || now > limits[i].wanted))
+			return err_set(err, ERR_SYSTEM, "LXD did not limit %s = %lld: %s/%s", limits[i].what, (long long)limits[i].wanted,
+				limits[i].folder ? limits[i].folder : "no control group", limits[i].file);
+	}
+	return 0;
+}
+
+static int check_map(const char *map, int64_t ids, struct err *err)
+{
+	long long inside, outside, count;
+
+	if (sscanf(map, "%lld %lld %lld", &inside, &outside, &count) != 3 || inside != 0 || outside != ids ||
+		count != LXD_INSTANCE_IDS)
+		return err_set(err, ERR_SYSTEM, "LXD did not give the instance the ids from %lld on, but %s", (long long)ids, map);
+	return 0;
+}
+
+/* Who runs in there, and under which limits. /proc is still the host's. */
+static int look_at(struct lxd_cage *cage, struct err *err)
+{
+	struct arena *arena = cage->arena;
+	const char *process = arena_printf(arena, "/proc/%d", (int)cage->pid);
+	const char *map = file_read(arena, arena_printf(arena, "%s/uid_map", process), FILE_MAXIMUM, NULL, err);
+	const char *groups = map ? file_read(arena, arena_printf(arena, "%s/cgroup", process), FILE_MAXIMUM, NULL, err) : NULL;
+
+	if (!groups)
+		return err_wrap(err, "the instance's first process");
+	cage->memory = cgroup_folder_of(cage->cgroup, arena, "memory", groups);
+	cage->processes = cgroup_folder_of(cage->cgroup, arena, "pids", groups);
+	cage->cpus = cgroup_folder_of(cage->cgroup, arena, "cpu", groups);
+	if (check_map(map, cage->want.ids, err) < 0 || check_limits(cage, err) < 0)
+		return -1;
+	cage->mounts = open(arena_printf(arena, "%s/ns/mnt", process), O_RDONLY | O_CLOEXEC);
+	if (cage->mounts < 0)
+		return err_set_errno(err, errno, "the instance's mounts cannot be reached");
+	return 0;
+}
+
+static int start_instance(struct lxd_cage *cage, const char *digest, struct err *err)
+{
+	const struct cage_want *want = &cage->want;
+	const char *namespace = conf_namespace(want->conf);
+	struct lxd_instance instance = {
+		.name = want->name,
+		.namespace = namespace,
+		.owner = lxd_instance_owner(cage->arena, err),
+		.expiry = clock_wall_ms() + EXPIRY_MS,
+		.ids = want->ids,
+		.memory = want->memory + want->disk, /* what is written to a tmpfs is charged to who writes it */
+		.processes = want->processes,
+		.cpus = want->cpus,
+	};
+
+	if (!instance.owner || conf_text(want->conf, NULL, "lxd.pool", &instance.pool, err) < 0)
+		return -1;
+	instance.fingerprint = lxd_image_ensure(cage->lxd, cage->arena, namespace, digest, err);
+	if (!instance.fingerprint || lxd_instance_start(cage->lxd, &instance, &cage->pid, err) < 0)
+		return -1;
+	return look_at(cage, err);
+}
+
+/* The files of the backing instead of those of the image. */
+static int change_root(const struct lxd_cage *cage, int backing, struct err *err)
+{
+	const struct rootfs rootfs = {.ids = cage->want.ids, .size = cage->want.disk, .backing = backing};
+
+	return rootfs_mount(&rootfs, err) < 0 ? -1 : lxd_root_change(cage->mounts, ROOTFS_PATH, err);
+}
+
+static int remove_all(struct cage *base, struct err *err);
+
+/* One that is only tried has no digest yet. */
+static int open_backing(const struct cage_want *want, char digest[static WORKER_DIGEST_SIZE], struct err *err)
+{
+	int folder;
+
+	if (!want->rootfs)
+		return backing_open(want->conf, want->backing, digest, err);
+	snprintf(digest, WORKER_DIGEST_SIZE, "%s", "tried");
+	folder = open(want->rootfs, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return folder < 0 ? err_set_errno(err, errno, "%s: cannot be opened", want->rootfs) : folder;
+}
+
+static int start_all(struct lxd_cage *cage, char digest[static WORKER_DIGEST_SIZE], struct err *err)
+{
+	cage->backing = open_backing(&cage->want, digest, err);
+	cage->cgroup = cage->backing < 0 ? NULL : cgroup_find(cage->arena, err);
+	if (!cage->cgroup)
+		return -1;
+	if (start_instance(cage, digest, err) < 0)
+		return -1;
+	return change_root(cage, cage->backing, err);
+}
+
+static struct cage *start(struct arena *arena, const struct cage_want *want, char digest[static WORKER_DIGEST_SIZE],
+	struct err *err)
+{
+	struct lxd_cage *cage = arena_alloc(arena, sizeof *cage);
+	struct err left = {0};
+
+	*cage = (struct lxd_cage){
+		.cage.kind = &lxd_cage_kind, .arena = arena, .want = *want, .brood = BROOD_INIT, .mounts = -1, .backing = -1};
+	cage->lxd = lxd_open(arena, want->conf, err);
+	if (!cage->lxd)
+		return NULL;
+	if (start_all(cage, digest, err) == 0)
+		return &cage->cage;
+	if (remove_all(&cage->cage, &left) < 0)
+		log_warning(LOG_WHAT("leftovers of a worker that did not start"), LOG_ERR(&left));
+	return NULL;
+}
+
+static void let_go(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static int place(struct cage *base, const struct cage_layer *layer, struct err *err)
+{
+	struct lxd_cage *cage = own(base);
+	const struct rootfs_tree tree = {.layer = layer->folder, .owner = layer->owner, .group = layer->group,
+		.mounts = layer->mounts, .ids = cage->want.ids};
+	int mount = rootfs_attach(&tree, err);
+	int rc;
+
+	if (mount < 0)
+		return -1;
+	rc = lxd_root_place(cage->mounts, mount, CAGE_FOLDER, err);
+	close(mount);
+	let_go(&cage->mounts);
+	if (rc == 0)
+		rc = lxd_instance_tell(cage->lxd, cage->want.name, layer->build, err);
+	return rc;
+}
+
+static int exec(struct cage *base, const struct cage_program *program, struct err *err)
+{
+	struct lxd_cage *cage = own(base);
+	const struct lxd_exec run = {.lxd = cage->lxd, .instance = cage->want.name, .argv = program->argv, .folder = CAGE_FOLDER,
+		.out = program->out, .errors = program->errors, .limit_ms = EXPIRY_MS};
+	pid_t pid;
+
+	if (lxd_exec_start(&run, &pid, &cage->end, err) < 0)
+		return -1;
+	return brood_watch(&cage->brood, pid, err);
+}
+
+static int fd(const struct cage *base)
+{
+	return ((const struct lxd_cage *)base)->brood.pidfd;
+}
+
+static int64_t hits(const struct lxd_cage *cage, const char *controller, const char *folder, const char *files[3], const char *key)
+{
+	return folder ? cgroup_count(folder, files[cgroup_version(cage->cgroup, controller)], key) : 0;
+}
+
+/* Read before the instance goes. */
+static void describe(const struct lxd_cage *cage, char text[static WORKER_TEXT_SIZE])
+{
+	int64_t killed = hits(cage, "memory", cage->memory, (const char *[3]){"", "memory.oom_control", "memory.events"}, "oom_kill");
+	int64_t refused = hits(cage, "pids", cage->processes, (const char *[3]){"", "pids.events", "pids.events"}, "max");
+
+	limits_describe(&cage->want, killed, refused, ROOTFS_PATH, text);
+}
+
+static int stop(struct cage *base, struct err *err)
+{
+	struct lxd_cage *cage = own(base);
+
+	if (cage->stopped)
+		return 0;
+	if (cage->brood.command)
+		kill(cage->brood.command, SIGKILL); /* it only listens */
+	let_go(&cage->mounts);
+	if (lxd_instance_delete(cage->lxd, cage->want.name, err) < 0)
+		return -1;
+	cage->stopped = true;
+	return brood_await(&cage->brood, err);
+}
+
+static int ended(struct cage *base, int *status, char text[static WORKER_TEXT_SIZE], struct err *err)
+{
+	struct lxd_cage *cage = own(base);
+	struct err left = {0};
+
+	brood_reap(&cage->brood);
+	if (!cage->brood.ended)
+		return 0;
+	cage->brood.ended = false;
+	if (cage->stopped) {
+		*status = WORKER_KILLED;
+		text[0] = '\0';
+		return 1;
+	}
+	describe(cage, text);
+	if (stop(base, &left) < 0)
+		log_warning(LOG_WHAT("instance"), LOG_ERR(&left));
+	if (cage->end->err.kind != ERR_NONE) {
+		*err = cage->end->err;
+		return -1;
+	}
+	*status = cage->end->status;
+	return 1;
+}
+
+static int check(struct cage *base, struct err *err)
+{
+	struct lxd_cage *cage = own(base);
+
+	brood_reap(&cage->brood);
+	return lxd_instance_check(cage->lxd, cage->want.name, cage->pid, err);
+}
+
+static int root(const struct cage *base, struct err *err)
+{
+	int folder = open(ROOTFS_PATH, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	(void)base;
+	return folder < 0 ? err_set_errno(err, errno, "the worker's files cannot be looked at") : folder;
+}
+
+static int remove_all(struct cage *base, struct err *err)
+{
+	struct lxd_cage *cage = own(base);
+	int rc = stop(base, err);
+
+	if (brood_empty(&cage->brood, err) < 0 || rootfs_unmount(err) < 0)
+		rc = -1;
+	brood_release(&cage->brood);
+	lxd_exec_free(cage->end);
+	cage->end = NULL;
+	lxd_close(cage->lxd);
+	let_go(&cage->backing);
+	return rc;
+}
+
+const struct cage_kind lxd_cage_kind = {
+	.name = "lxd",
+	.traces = traces,
+	.reap = reap,
+	.sweep = sweep,
+	.start = start,
+	.place = place,
+	.exec = exec,
+	.fd = fd,
+	.ended = ended,
+	.stop = stop,
+	.check = check,
+	.root = root,
+	.remove = remove_all,
+};

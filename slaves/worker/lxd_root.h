@@ -1,0 +1,22 @@
+/*
+ * What a running instance sees as its files: the handler's own root file system (rootfs.h) instead of LXD's, put there by entering
+ * its mount namespace for a moment, before anything of a test has run in it. So the disk limit holds whatever LXD's pool is,
+ * and neither backing nor tree is copied.
+ */
+#ifndef BYOCI_SLAVES_LXD_ROOT_H
+#define BYOCI_SLAVES_LXD_ROOT_H
+
+#include "base/err.h"
+
+#define LXD_ROOT_FOLDER "/r" /* in the image: where the new root is for a moment */
+
+/*
+ * What is mounted at `path` of ours becomes the root of that mount namespace, with the /proc, /sys and /dev of before; nothing
+ * else of before stays. /sys and /proc/sys are read-only, and LXD's own additions to /dev are gone.
+ */
+int lxd_root_change(int mounts, const char *path, struct err *err);
+
+/* A detached mount comes to `folder`, whose last part is not followed when it is a link. */
+int lxd_root_place(int mounts, int tree, const char *folder, struct err *err);
+
+#endif

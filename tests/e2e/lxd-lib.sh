@@ -1,0 +1,53 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+# An LXD of the test's own, Debian's package, started by hand as on a machine without systemd: LXD_DIR in the test's folder, a pool of
+# kind dir, no network but lo, mounts that nobody else sees. To be read after worker.sh.
+export LXD_DIR=$scratch/lxd
+lxd_pid=
+lxd_log=$scratch/lxd.log
+for lxd_program in lxd lxc; do
+	command -v "$lxd_program" >/dev/null || bail_out "there is no $lxd_program: tests/run --packages"
+done
+
+# Ids for its instances: newuidmap, which LXD's liblxc calls, looks for them there.
+lxd_ids="root:$first:$((3 * 65536))"
+lxd_ids_add() {
+	local file
+	for file in /etc/subuid /etc/subgid; do echo "$lxd_ids" >>"$file"; done
+}
+lxd_ids_remove() {
+	local file
+	for file in /etc/subuid /etc/subgid; do place_line_remove "$file" "$lxd_ids" 2>/dev/null; done
+}
+
+lxd_answers() { lxd waitready --timeout 1 >/dev/null 2>&1; }
+lxd_daemon() {
+	setsid unshare --mount --net --propagation private sh -c 'ip link set lo up; exec "$@"' sh \
+		lxd --group root --logfile "$lxd_log" >>"$scratch/lxd.out" 2>&1 </dev/null &
+	lxd_pid=$!
+	disown
+	comes 30 lxd_answers
+}
+# Instances run on; LXD is started anew afterwards.
+lxd_kill() {
+	kill "-${1:-KILL}" "$lxd_pid" 2>/dev/null
+	comes 20 not kill -0 "$lxd_pid"
+	lxd_pid=
+}
+lxd_start() {
+	mkdir -p "$LXD_DIR"
+	lxd_ids_add
+	lxd_daemon || return
+	lxd init --preseed <<-YAML
+		storage_pools: [{name: default, driver: dir}]
+	YAML
+}
+lxd_instances() { lxc list --format csv -c n 2>/dev/null; }
+lxd_end() {
+	local name
+	[ -n "$lxd_pid" ] || lxd_daemon
+	for name in $(lxd_instances); do lxc delete -f "$name"; done
+	lxd_kill TERM
+	lxd_ids_remove
+	rm -rf --one-file-system "$LXD_DIR"
+} >/dev/null 2>&1
+trap 'worker_kill 2>/dev/null; lxd_end; rm -rf "$scratch"' EXIT
