@@ -233,6 +233,23 @@ $lp->control('fault', path => 'createComment', status => 502, after => JSON::PP:
 my $before = $lp->get(undef, "$mp/all_comments")->{json}{total_size};
 status_is($lp->call('bob', $mp, 'createComment', content => '"lost answer"'), 502, 'an answer that is lost');
 is($lp->get(undef, "$mp/all_comments")->{json}{total_size}, $before + 1, 'of what was done all the same');
+$lp->control('fault', path => 'ws.op=createComment', status => 504, late => 0.2);
+status_is($lp->call('ann', $mp, 'createComment', content => '"late"'), 504, 'a time-out');
+is($lp->get(undef, "$mp/all_comments")->{json}{total_size}, $before + 1, 'of what is not done yet');
+ok($lp->until(5, sub { $lp->get(undef, "$mp/all_comments")->{json}{total_size} == $before + 2 }), 'and is done later');
+
+# --- removing a comment's text
+my ($made_late) = grep { $_->{content} eq 'late' } @{$lp->get(undef, "$mp/all_comments")->{json}{entries}};
+my ($of_late) = $made_late->{self_link} =~ m{/devel/(.*)};
+status_is($lp->call('bob', $of_late, 'deleteContent'), 401, 'another comment is nobody else\'s to delete');
+status_is($lp->call(undef, $of_late, 'deleteContent'), 401, 'nor without a token');
+status_is($lp->api('ann', 'POST', "$lp->{root}/1.0/$of_late", content => 'ws.op=deleteContent',
+	headers => {'Content-Type' => 'application/x-www-form-urlencoded'}), 400, 'and only in devel');
+status_is($lp->call('ann', $of_late, 'deleteContent'), 200, 'who wrote it deletes its text');
+my $emptied = $lp->get(undef, $of_late)->{json};
+is($emptied->{content}, '', 'it is empty then');
+ok($emptied->{date_deleted}, 'and says when');
+is($lp->get(undef, "$mp/all_comments")->{json}{total_size}, $before + 2, 'and is there still');
 $lp->control('fault', method => 'GET', close => JSON::PP::true, times => 9);
 status_is($lp->get(undef, $mp), 599, 'a connection that breaks');
 $lp->control('clear');

@@ -9,7 +9,7 @@ from .rest import iso
 
 class Fault:
     """What is answered instead: to requests whose method and path match, so many times."""
-    NAMES = ('method', 'path', 'times', 'status', 'headers', 'body', 'delay', 'close', 'after')
+    NAMES = ('method', 'path', 'times', 'status', 'headers', 'body', 'delay', 'close', 'after', 'late')
 
     def __init__(self, given):
         unknown = set(given) - set(self.NAMES)
@@ -18,6 +18,7 @@ class Fault:
         self.method, self.path, self.times = given.get('method'), given.get('path', ''), given.get('times', 1)
         self.status, self.headers, self.body = given.get('status'), given.get('headers', {}), given.get('body', '')
         self.delay, self.close, self.after = given.get('delay', 0), given.get('close', False), given.get('after', False)
+        self.late = given.get('late', 0)  # seconds after the answer, when the request takes effect all the same
 
     def takes(self, request):
         whole = request.path + ('?' + request.query if request.query else '') + '\n' + request.body.decode('utf-8', 'replace')
@@ -166,7 +167,7 @@ class Control:
             'merged_revision_id': proposal.merged_revision_id, 'merge_reporter': proposal.merge_reporter and proposal.merge_reporter.name,
             'commit_message': proposal.commit_message,
             'comments': [{'id': comment.id, 'author': comment.author.name, 'subject': comment.subject, 'content': comment.content,
-                          'vote': comment.vote} for comment in proposal.comments],
+                          'vote': comment.vote, 'deleted': comment.date_deleted is not None} for comment in proposal.comments],
             'diffs': [{'id': diff.id, 'source': diff.source, 'target': diff.target, 'date': iso(diff.date_created)}
                       for diff in proposal.diffs]}
 

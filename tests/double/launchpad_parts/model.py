@@ -76,7 +76,7 @@ class Diff:
 class Comment:
     def __init__(self, number, author, subject, content, vote, vote_tag, date):
         self.id, self.author, self.subject, self.content, self.vote, self.vote_tag = number, author, subject, content, vote, vote_tag
-        self.date_created = date
+        self.date_created, self.date_deleted = date, None
 
 
 class Vote:

@@ -261,10 +261,20 @@ class Rest:
             'diff_lines_count': diff.text.count('\n'), 'diff_text_link': self.link(path + '/diff_text')})
 
     def comment_entry(self, proposal, comment):
-        return Entry('comment', '%s/comments/%d' % (proposal.path, comment.id), {
+        entry = Entry('comment', '%s/comments/%d' % (proposal.path, comment.id), {
             'id': comment.id, 'branch_merge_proposal_link': self.link(proposal.path), 'author_link': self.link('~' + comment.author.name),
             'date_created': iso(comment.date_created), 'vote': comment.vote, 'vote_tag': comment.vote_tag, 'title': comment.subject,
-            'message_body': comment.content, 'content': comment.content, 'as_quoted_email': '> ' + comment.content.replace('\n', '\n> ')})
+            'message_body': comment.content, 'content': comment.content, 'as_quoted_email': comment.content and '> ' + comment.content.replace(
+                '\n', '\n> '), 'date_last_edited': None, 'date_deleted': iso(comment.date_deleted), 'owner_link': self.link(
+                    '~' + comment.author.name)})
+
+        def delete_content():
+            if self.person is not comment.author:
+                raise self.unauthorized('CodeReviewComment', 'launchpad.Edit')
+            comment.content, comment.date_deleted = '', self.world.now()
+        if self.version == 'devel':
+            entry.posts['deleteContent'] = ((), delete_content)
+        return entry
 
     def vote_entry(self, proposal, vote):
         return Entry('vote', '%s/+review/%d' % (proposal.path, vote.id), {

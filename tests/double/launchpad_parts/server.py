@@ -76,6 +76,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(fault.delay)
         if fault and not fault.after and (fault.status or fault.close):
             answer = (fault.status or 0, dict({'Content-Type': 'text/plain'}, **fault.headers), fault.body.encode())
+            if fault.late:
+                self.parts.world.timeline.after(fault.late, self.routed, request)
         else:
             answer, person = self.routed(request)
         control.note(request, person, answer[0])
