@@ -135,6 +135,12 @@ size_t crypto_hmac_end(struct crypto_hmac *hmac, unsigned char out[static CRYPTO
 	return length;
 }
 
+void crypto_hmac_again(struct crypto_hmac *hmac)
+{
+	if (!EVP_MAC_init(hmac->context, NULL, 0, NULL))
+		err_fatal("libcrypto cannot compute an HMAC");
+}
+
 void crypto_hmac_free(struct crypto_hmac *hmac)
 {
 	if (!hmac)

@@ -23,6 +23,8 @@ struct crypto_hmac *crypto_hmac_new(const char *digest, const void *key, size_t 
 void crypto_hmac_add(struct crypto_hmac *hmac, const void *bytes, size_t length);
 /* Ends the computation; returns the number of bytes put into `out`. */
 size_t crypto_hmac_end(struct crypto_hmac *hmac, unsigned char out[static CRYPTO_DIGEST_MAXIMUM]);
+/* Begins anew with the same key. */
+void crypto_hmac_again(struct crypto_hmac *hmac);
 void crypto_hmac_free(struct crypto_hmac *hmac);
 
 /* Constant time in the content; different lengths are unequal at once. */

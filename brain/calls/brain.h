@@ -1,13 +1,13 @@
 /*
  * The brain: one process, one thread, one state file. What all its stages share, and the turn that drives them.
  *
- * A turn of the loop has at most one transaction. brain_begin() opens it when the first row is to be written; steps, hook
- * requests and answers of calls write in it, each in a savepoint; at the end of the turn it is committed, and only then
- * what waits for it happens: brain_after() callbacks (HTTP answers) and the start of calls.
+ * A turn of the loop has at most one transaction. brain_begin() opens it when the first row is to be written; hook requests,
+ * answers of calls and steps (calls/steps.h) write in it; at the end of the turn it is committed, and only then what waits
+ * for it happens: brain_after() callbacks (HTTP answers) and the start of calls.
  *
  * A step is a pure change of rows: no I/O, no waiting. It looks at one row of its stage's inbox and may append to any inbox.
- * STEP_DONE takes the row out; STEP_FAILED (the store failed: nothing else does) undoes the step, and it is tried again
- * later. What comes from outside and makes no sense is no failure: it is a decision.
+ * STEP_DONE takes the row out; STEP_FAILED (the store failed: nothing else does) undoes the step, and it is tried again,
+ * at once and later. What comes from outside and makes no sense is no failure: it is a decision.
  */
 #ifndef BYOCI_CALLS_BRAIN_H
 #define BYOCI_CALLS_BRAIN_H
@@ -78,13 +78,16 @@ void brain_spoil(struct brain *brain);
 /* Called once after this turn's COMMIT, or its failure (`kept` is false). */
 typedef void brain_after_fn(void *cookie, bool kept);
 void brain_after(struct brain *brain, brain_after_fn *call, void *cookie);
+/* By steps.c: those that were asked for since the mark are forgotten. */
+size_t brain_after_mark(const struct brain *brain);
+void brain_after_back(struct brain *brain, size_t mark);
 
 /* False: the last COMMIT failed (/readyz). */
 bool brain_healthy(const struct brain *brain);
 
 /* The rest is for steps and for code between brain_begin() and the turn's end; each returns 0, or -1 when the store failed. */
 
-/* Appends to a stage's inbox; the row is looked at `delay_ms` from now, 0: in this turn. */
+/* Appends to a stage's inbox; it is looked at `delay_ms` from now, 0: in this turn. `kind` is a text that stays. */
 int brain_tell(struct brain *brain, enum stage stage, const char *kind, int64_t ref, int64_t delay_ms, struct err *err);
 
 /* Records a reason. `delivery` and `proposal` may be 0. Long texts are cut, control characters replaced. */

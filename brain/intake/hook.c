@@ -194,7 +194,7 @@ static void on_begin(void *cookie, struct httpd_request *request)
 		err_fatal("out of memory");
 	*post = (struct post){.hook = hook, .account = account, .heard = clock_wall_ms()};
 	post->check = secret_begin(account->secrets, &account->dialect->signature,
-		httpd_header(request, account->dialect->signature.header), &err);
+		httpd_header(request, account->dialect->signature.header), loop_number(hook->brain->loop), &err);
 	if (!post->check) {
 		free(post);
 		if (err.kind != ERR_REFUSED)
@@ -248,29 +248,23 @@ static int insert(struct post *post, const void *bytes, size_t length, struct er
 	return brain_tell(brain, STAGE_PROPOSAL, "delivery", post->delivery, 0, err);
 }
 
+/* One INSERT: it is done or not. */
 static void keep(struct post *post, const void *bytes, size_t length)
 {
 	struct brain *brain = post->hook->brain;
-	struct err err = {.kind = ERR_NONE}, undo;
+	struct err err = {.kind = ERR_NONE};
 
 	if (brain_begin(brain, &err) < 0)
 		goto err0;
-	if (store_plain(brain->store, STORE_SAVEPOINT, &err) < 0)
-		goto err1;
-	if (insert(post, bytes, length, &err) < 0) {
-		if (store_plain(brain->store, STORE_SAVEPOINT_BACK, &undo) < 0 ||
-			store_plain(brain->store, STORE_SAVEPOINT_END, &undo) < 0)
-			goto err1;
-		goto err0;
-	}
-	if (store_plain(brain->store, STORE_SAVEPOINT_END, &err) < 0)
+	if (insert(post, bytes, length, &err) < 0)
 		goto err1;
 	CRASH_POINT("intake.delivery-written");
 	post->pending = true;
 	brain_after(brain, on_kept, post);
 	return;
 err1:
-	brain_spoil(brain);
+	if (!store_in_transaction(brain->store)) /* a full disk ends it all */
+		brain_spoil(brain);
 err0:
 	log_error(LOG_WHAT("a delivery could not be stored"), LOG_TEXT("account", post->account->name), LOG_ERR(&err));
 	httpd_answer_error(post->request, 503, "it could not be stored: send it again");

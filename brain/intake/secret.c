@@ -7,7 +7,7 @@
 #include "base/crypto.h"
 #include "base/file.h"
 
-enum { CURRENT, PREVIOUS, SECRETS };
+enum { CURRENT, PREVIOUS, SECRETS, SPARES = 64 };
 
 struct secret {
 	char *path;
@@ -15,17 +15,25 @@ struct secret {
 	size_t length;
 	struct timespec changed; /* of the file that they are from */
 	ino_t inode;
+	unsigned generation;     /* of the bytes */
+	struct crypto_hmac *spares[SPARES]; /* keyed with them, for the next requests */
+	const char *digest;      /* that the spares are for */
+	size_t spare_count;
 };
 
 struct secret_pair {
 	struct secret secrets[SECRETS];
+	uint64_t turn; /* the last one in which the files were looked at */
 };
 
 struct secret_check {
+	struct secret_pair *pair;
 	struct crypto_hmac *hmacs[SECRETS];
+	unsigned generations[SECRETS];
 	unsigned char wanted[CRYPTO_DIGEST_MAXIMUM];
 	size_t wanted_length;
-	bool token; /* compared already */
+	const char *digest; /* NULL: a token, compared already */
+	bool token;
 };
 
 static void forget(struct secret *secret)
@@ -36,6 +44,31 @@ static void forget(struct secret *secret)
 	}
 	secret->bytes = NULL;
 	secret->length = 0;
+	secret->generation++;
+	while (secret->spare_count)
+		crypto_hmac_free(secret->spares[--secret->spare_count]);
+}
+
+static struct crypto_hmac *take(struct secret *secret, const char *digest, struct err *err)
+{
+	struct crypto_hmac *hmac;
+
+	if (!secret->spare_count || secret->digest != digest)
+		return crypto_hmac_new(digest, secret->bytes, secret->length, err);
+	hmac = secret->spares[--secret->spare_count];
+	crypto_hmac_again(hmac);
+	return hmac;
+}
+
+static void give_back(struct secret *secret, struct crypto_hmac *hmac, unsigned generation, const char *digest)
+{
+	if (!hmac || generation != secret->generation || secret->spare_count == SPARES ||
+		(secret->spare_count && secret->digest != digest)) {
+		crypto_hmac_free(hmac);
+		return;
+	}
+	secret->digest = digest;
+	secret->spares[secret->spare_count++] = hmac;
 }
 
 struct secret_pair *secret_new(const char *current, const char *previous)
@@ -113,7 +146,7 @@ static int check_token(struct secret_check *check, const struct secret_pair *pai
 	return good ? 0 : err_set(err, ERR_REFUSED, "the token is wrong");
 }
 
-static int begin_hmacs(struct secret_check *check, const struct secret_pair *pair, const struct dialect_signature *signature,
+static int begin_hmacs(struct secret_check *check, struct secret_pair *pair, const struct dialect_signature *signature,
 	const char *header, struct err *err)
 {
 	size_t prefix = strlen(signature->prefix);
@@ -126,26 +159,39 @@ static int begin_hmacs(struct secret_check *check, const struct secret_pair *pai
 		return err_set(err, ERR_REFUSED, "%s is not a signature in hex", signature->header);
 	check->wanted_length = (size_t)length;
 	for (int i = 0; i < SECRETS; i++) {
-		const struct secret *secret = &pair->secrets[i];
+		struct secret *secret = &pair->secrets[i];
 
 		if (!secret->bytes)
 			continue;
-		check->hmacs[i] = crypto_hmac_new(signature->digest, secret->bytes, secret->length, err);
+		check->generations[i] = secret->generation;
+		check->hmacs[i] = take(secret, signature->digest, err);
 		if (!check->hmacs[i])
 			return -1;
 	}
 	return 0;
 }
 
-struct secret_check *secret_begin(
-	struct secret_pair *pair, const struct dialect_signature *signature, const char *header, struct err *err)
+/* 0: at least one can be used. What there is was looked at in this turn. */
+static int look(struct secret_pair *pair, uint64_t turn, struct err *err)
 {
 	struct err ignored;
+	bool current, previous;
+
+	if (turn && turn == pair->turn && pair->secrets[CURRENT].bytes)
+		return 0;
+	pair->turn = turn;
+	current = refresh(&pair->secrets[CURRENT], err) == 0;
+	previous = refresh(&pair->secrets[PREVIOUS], &ignored) == 0;
+	return current || previous ? 0 : -1;
+}
+
+struct secret_check *secret_begin(struct secret_pair *pair, const struct dialect_signature *signature, const char *header,
+	uint64_t turn, struct err *err)
+{
 	struct secret_check *check;
-	bool current = refresh(&pair->secrets[CURRENT], err) == 0, previous = refresh(&pair->secrets[PREVIOUS], &ignored) == 0;
 	int begun;
 
-	if (!current && !previous)
+	if (look(pair, turn, err) < 0)
 		return NULL;
 	if (!header || !*header) {
 		err_set(err, ERR_REFUSED, "it is not signed: no %s", signature->header);
@@ -154,6 +200,8 @@ struct secret_check *secret_begin(
 	check = calloc(1, sizeof *check);
 	if (!check)
 		err_fatal("out of memory");
+	check->pair = pair;
+	check->digest = signature->digest;
 	begun = signature->digest ? begin_hmacs(check, pair, signature, header, err) : check_token(check, pair, header, err);
 	if (begun == 0)
 		return check;
@@ -186,6 +234,6 @@ void secret_end(struct secret_check *check)
 	if (!check)
 		return;
 	for (int i = 0; i < SECRETS; i++)
-		crypto_hmac_free(check->hmacs[i]);
+		give_back(&check->pair->secrets[i], check->hmacs[i], check->generations[i], check->digest);
 	free(check);
 }

@@ -20,6 +20,7 @@ struct loop {
 	sd_event *event;
 	LIST_HEAD(, loop_source) sources;
 	struct loop_source *turn;
+	uint64_t number;
 	bool stopped;
 };
 
@@ -95,6 +96,7 @@ int loop_run(struct loop *loop, struct err *err)
 	loop->stopped = false;
 	sd_notify(0, "READY=1");
 	while (!loop->stopped) {
+		loop->number++;
 		int r = gather(loop);
 		if (r < 0)
 			return err_set_errno(err, -r, "event loop");
@@ -103,6 +105,11 @@ int loop_run(struct loop *loop, struct err *err)
 	}
 	sd_notify(0, "STOPPING=1");
 	return 0;
+}
+
+uint64_t loop_number(const struct loop *loop)
+{
+	return loop->number;
 }
 
 void loop_stop(struct loop *loop)

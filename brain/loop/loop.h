@@ -50,6 +50,9 @@ void loop_wake(struct loop_source *source);
 #define LOOP_TURN_MS 5
 struct loop_source *loop_turn(struct loop *loop, loop_fn *call, void *cookie);
 
+/* Of the turn, from 1. */
+uint64_t loop_number(const struct loop *loop);
+
 void loop_cancel(struct loop_source *source);
 
 #endif

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "forge/text.h"
+#include "store/vfs.h"
 
 #define STORE_VERSION 2
 #define STORE_APPLICATION 0x62796f63 /* "byoc", SQLite's application_id */
@@ -168,7 +169,7 @@ int store_open(struct store **store, const char *path, struct err *err)
 	if (!made)
 		return err_set(err, ERR_FULL, "%s: out of memory", path);
 	old = umask(0077);
-	code = sqlite3_open_v2(path, &made->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW, NULL);
+	code = sqlite3_open_v2(path, &made->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOFOLLOW, vfs_name());
 	if (code != SQLITE_OK)
 		store_error(made, code, err, "open");
 	else

@@ -13,11 +13,14 @@ static const struct dialect_signature token = {.header = "X-Gitlab-Token", .dige
 static const char github_secret[] = "It's a Secret to Everybody", github_body[] = "Hello, World!";
 static const char github_header[] = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
+/* As by a request that came in the turn `now`. */
+static uint64_t now;
+
 static bool good(struct secret_pair *pair, const struct dialect_signature *signature, const char *header, const char *body,
 	enum err_kind *kind)
 {
 	struct err err = {.kind = ERR_NONE};
-	struct secret_check *check = secret_begin(pair, signature, header, &err);
+	struct secret_check *check = secret_begin(pair, signature, header, now, &err);
 	bool result = false;
 
 	if (check) {
@@ -108,6 +111,14 @@ static void rotation(void)
 	ok(!good(pair, &sha256, one, github_body, NULL) && good(pair, &sha256, two, github_body, NULL), "then the new one only");
 	unlink(tmp_path("now"));
 	ok(!good(pair, &sha256, two, github_body, NULL), "and none when it is gone");
+	tmp_text("now", "one", 0600);
+	now = 7;
+	ok(good(pair, &sha256, one, github_body, NULL), "it is there again");
+	tmp_text("now", "two", 0600);
+	ok(good(pair, &sha256, one, github_body, NULL), "another one counts not yet for what came with the last request");
+	now = 8;
+	ok(!good(pair, &sha256, one, github_body, NULL) && good(pair, &sha256, two, github_body, NULL), "but for what comes then");
+	now = 0;
 	secret_free(pair);
 	arena_free(arena);
 }
