@@ -1,70 +1,23 @@
 #include "loop/httpd.h"
 
 #include <errno.h>
-#include <jansson.h>
-#include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "loop/deadlines.h"
 #include "loop/framing.h"
-#include "loop/listen.h"
-#include "loop/range.h"
-#include "loop/spool.h"
+#include "loop/httpd_inner.h"
 
 enum {
 	DEADLINE_MS = 30000,
 	CONNECTIONS = 1000,
-	STALL_S = 60,             /* a file or stream whose reader takes nothing for so long is ended */
-	STREAM_BLOCK = 16 * 1024, /* bytes asked of a stream's `read` at once */
-	ROUNDS = 8                /* of MHD_run in one go */
-};
-
-struct httpd {
-	struct loop *loop;
-	struct MHD_Daemon *daemon;
-	struct loop_source *ready, *again; /* the daemon's epoll descriptor; it has more to do at once */
-	struct loop_source *stall; /* the daemon's own time limits: STALL_S */
-	struct deadlines deadlines;
-	const struct httpd_handler *handler;
-	void *cookie;
-	struct httpd_config config;
-	size_t unverified;
-	bool stopping;
-	LIST_HEAD(, connection) connections;
-};
-
-struct connection {
-	LIST_ENTRY(connection) link;
-	struct httpd *httpd;
-	struct MHD_Connection *mhd;
-	struct httpd_request *request; /* NULL between requests */
-	struct deadline deadline;
-	char peer[LISTEN_NAME];
-};
-
-struct httpd_request {
-	struct connection *connection;
-	const char *method, *path;
-	void *own;
-	struct spool body;
-	size_t counted; /* bytes of it in httpd->unverified */
-	struct MHD_Response *response;
-	unsigned status;
-	httpd_read_fn *read; /* NULL: no stream */
-	void *read_cookie;
-	const char *refused; /* why the body is not kept: then the answer is 503 */
-	bool begun, uncounted, answered, hidden_nul; /* the last: %00 in the path */
-	bool unlimited; /* a file or stream: STALL_S instead of the deadline */
-	bool suspended; /* until it is answered */
-	bool paused, more; /* a stream: waits for httpd_more(); it was called meanwhile */
+	ROUNDS = 8,    /* of MHD_run in one go */
+	SETTLE_MS = 50 /* what is answered sooner costs no system call to wait for */
 };
 
 static void *allocate(size_t size)
@@ -76,7 +29,7 @@ static void *allocate(size_t size)
 	return made;
 }
 
-static void deadline_start(struct connection *connection)
+void httpd_deadline_start(struct connection *connection)
 {
 	deadlines_start(&connection->httpd->deadlines, &connection->deadline, connection);
 }
@@ -92,7 +45,7 @@ static void on_deadline(void *cookie)
 	const struct connection *connection = cookie;
 	int fd = MHD_get_connection_info(connection->mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 
-	if (connection->request && connection->request->suspended) {
+	if (connection->request && connection->request->waiting) {
 		httpd_answer_error(connection->request, MHD_HTTP_SERVICE_UNAVAILABLE, "no answer in time: try again");
 		return;
 	}
@@ -101,25 +54,75 @@ static void on_deadline(void *cookie)
 	shutdown(fd, SHUT_RDWR);
 }
 
+/* Files and streams, which have no deadline, are at most half of the connections */
+
+static void crowd_leave(struct httpd *httpd, struct httpd_request *request)
+{
+	if (!request->crowded)
+		return;
+	TAILQ_REMOVE(&httpd->crowd, request, link);
+	httpd->crowd_count--;
+	request->crowded = false;
+}
+
+/* A stream that waits ends well; one whose reader takes nothing, and a file, are cut. */
+static void crowd_end(struct httpd *httpd, struct httpd_request *request)
+{
+	crowd_leave(httpd, request);
+	request->ended = true;
+	if (request->paused)
+		httpd_more(request);
+	else
+		shutdown(MHD_get_connection_info(request->connection->mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd, SHUT_RDWR);
+}
+
+static void crowd_join(struct httpd *httpd, struct httpd_request *request)
+{
+	TAILQ_INSERT_TAIL(&httpd->crowd, request, link);
+	request->crowded = true;
+	if (++httpd->crowd_count > (httpd->config.connections + 1) / 2)
+		crowd_end(httpd, TAILQ_FIRST(&httpd->crowd));
+}
+
+void httpd_crowd_spoke(struct httpd_request *request)
+{
+	struct httpd *httpd = request->connection->httpd;
+
+	if (!request->crowded)
+		return;
+	TAILQ_REMOVE(&httpd->crowd, request, link);
+	TAILQ_INSERT_TAIL(&httpd->crowd, request, link);
+}
+
 /* The daemon on the loop */
 
 static void run_late(void *cookie);
+static void on_settle(void *cookie);
 
+/*
+ * Requests that wait for their answer are asked again in each round, which is less than to take them out of epoll and back: the
+ * brain answers at the end of its turn. So while some wait, the daemon always has more to do: it is done when nothing came of it.
+ */
 static void run(void *cookie)
 {
 	struct httpd *httpd = cookie;
 	MHD_UNSIGNED_LONG_LONG wait_ms = 0;
 	int limited = MHD_YES;
+	bool idle = false;
 
-	for (int i = 0; i < ROUNDS && limited == MHD_YES && wait_ms == 0; i++) {
+	for (int i = 0; i < ROUNDS && limited == MHD_YES && wait_ms == 0 && !idle; i++) {
+		httpd->moved = false;
 		MHD_run(httpd->daemon);
 		limited = MHD_get_timeout(httpd->daemon, &wait_ms);
+		idle = httpd->waiting && !httpd->moved;
 	}
 	loop_cancel(httpd->stall);
 	httpd->stall = NULL;
-	if (limited == MHD_YES && wait_ms == 0)
+	if (httpd->waiting && !httpd->settle)
+		httpd->settle = loop_after(httpd->loop, SETTLE_MS, on_settle, httpd);
+	if (limited == MHD_YES && wait_ms == 0 && !idle)
 		loop_wake(httpd->again);
-	else if (limited == MHD_YES)
+	else if (limited == MHD_YES && wait_ms > 0)
 		httpd->stall = loop_after(httpd->loop, (int64_t)wait_ms, run_late, httpd);
 }
 
@@ -129,6 +132,21 @@ static void run_late(void *cookie)
 
 	httpd->stall = NULL;
 	run(httpd);
+}
+
+static void on_settle(void *cookie)
+{
+	struct httpd *httpd = cookie;
+
+	httpd->settle = NULL;
+	httpd->tick++;
+	run(httpd);
+}
+
+/* Once more, and whatever else there is. */
+void httpd_go_on(struct connection *connection)
+{
+	loop_wake(connection->httpd->again);
 }
 
 static void on_ready(void *cookie, int fd, uint32_t events)
@@ -143,6 +161,7 @@ static void on_connection(void *cookie, struct MHD_Connection *mhd, void **conte
 	struct httpd *httpd = cookie;
 	struct connection *connection = *context;
 
+	httpd->moved = true;
 	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
 		deadlines_stop(&httpd->deadlines, &connection->deadline);
 		LIST_REMOVE(connection, link);
@@ -155,7 +174,7 @@ static void on_connection(void *cookie, struct MHD_Connection *mhd, void **conte
 	*connection = (struct connection){.httpd = httpd, .mhd = mhd};
 	listen_name(MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr, connection->peer);
 	LIST_INSERT_HEAD(&httpd->connections, connection, link);
-	deadline_start(connection);
+	httpd_deadline_start(connection);
 	*context = connection;
 }
 
@@ -179,9 +198,12 @@ static void on_completed(void *cookie, struct MHD_Connection *mhd, void **contex
 	struct httpd_request *request = *context;
 
 	(void)code;
+	httpd->moved = true;
 	if (!request)
 		return;
 	*context = NULL;
+	if (request->waiting && !request->suspended)
+		httpd->waiting--;
 	if (request->begun && httpd->handler->gone)
 		httpd->handler->gone(httpd->cookie, request);
 	httpd_verified(request);
@@ -189,8 +211,9 @@ static void on_completed(void *cookie, struct MHD_Connection *mhd, void **contex
 		MHD_destroy_response(request->response);
 	if (request->unlimited)
 		MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, 0U);
+	crowd_leave(httpd, request);
 	request->connection->request = NULL;
-	deadline_start(request->connection);
+	httpd_deadline_start(request->connection);
 	spool_release(&request->body);
 	free(request);
 }
@@ -238,8 +261,9 @@ static enum MHD_Result queue(struct httpd_request *request)
 	struct MHD_Connection *mhd = request->connection->mhd;
 
 	if (request->unlimited) {
+		crowd_join(request->connection->httpd, request);
 		deadlines_stop(&request->connection->httpd->deadlines, &request->connection->deadline);
-		MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)STALL_S);
+		MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)HTTPD_STALL_S);
 	}
 	return MHD_queue_response(mhd, request->status, request->response);
 }
@@ -300,12 +324,24 @@ static enum MHD_Result end(struct httpd *httpd, struct httpd_request *request)
 		httpd_answer_error(request, MHD_HTTP_NOT_FOUND, "there is nothing here");
 	if (request->answered)
 		return queue(request);
+	request->waiting = true;
+	request->tick = httpd->tick;
+	httpd->waiting++;
+	return MHD_YES;
+}
+
+/* In vain, one or two times SETTLE_MS: it is taken out of the rounds. */
+static enum MHD_Result wait_on(struct httpd *httpd, struct httpd_request *request)
+{
+	if (httpd->tick - request->tick < 2)
+		return MHD_YES;
+	httpd->waiting--;
 	request->suspended = true;
 	MHD_suspend_connection(request->connection->mhd);
 	return MHD_YES;
 }
 
-/* Called with the headers, with each piece of the body, at its end, and again after the connection was resumed. */
+/* Called with the headers, with each piece of the body, at its end, and again in each round until it is answered. */
 static enum MHD_Result on_request(void *cookie, struct MHD_Connection *mhd, const char *url, const char *method,
 	const char *version, const char *bytes, size_t *length, void **context)
 {
@@ -314,6 +350,9 @@ static enum MHD_Result on_request(void *cookie, struct MHD_Connection *mhd, cons
 
 	(void)mhd;
 	(void)version;
+	if (request->waiting)
+		return wait_on(httpd, request);
+	httpd->moved = true;
 	if (!request->method) {
 		request->method = method;
 		request->path = url;
@@ -362,6 +401,7 @@ struct httpd *httpd_new(struct loop *loop, const struct httpd_config *config, co
 	httpd->config.connections = config->connections ? config->connections : CONNECTIONS;
 	deadlines_init(&httpd->deadlines, loop, httpd->config.deadline_ms, httpd->config.connections, on_deadline);
 	LIST_INIT(&httpd->connections);
+	TAILQ_INIT(&httpd->crowd);
 	httpd->daemon = start(httpd, fd);
 	if (!httpd->daemon) {
 		err_set(err, ERR_SYSTEM, "%s: the HTTP server does not start on %s", config->option, config->listen);
@@ -383,7 +423,7 @@ void httpd_free(struct httpd *httpd)
 		return;
 	httpd->stopping = true;
 	LIST_FOREACH(connection, &httpd->connections, link) {
-		if (connection->request && connection->request->suspended)
+		if (connection->request && connection->request->waiting)
 			httpd_answer_error(connection->request, MHD_HTTP_SERVICE_UNAVAILABLE, "the server shuts down: try again");
 		else if (connection->request)
 			httpd_more(connection->request);
@@ -393,6 +433,7 @@ void httpd_free(struct httpd *httpd)
 	MHD_stop_daemon(httpd->daemon);
 	loop_cancel(httpd->again);
 	loop_cancel(httpd->stall);
+	loop_cancel(httpd->settle);
 	deadlines_release(&httpd->deadlines);
 	free(httpd);
 }
@@ -481,120 +522,12 @@ bool httpd_answered(const struct httpd_request *request)
 	return request->answered;
 }
 
-/* Answers */
-
-static void resume(struct connection *connection)
-{
-	MHD_resume_connection(connection->mhd);
-	loop_wake(connection->httpd->again);
-}
-
-/* Takes the response, with or without a body. */
-static void answer(struct httpd_request *request, unsigned status, struct MHD_Response *response, const char *type,
-	const struct httpd_field *headers)
-{
-	if (!response)
-		err_fatal("out of memory");
-	if (request->answered) {
-		MHD_destroy_response(response);
-		return;
-	}
-	if (type)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-	for (; headers && headers->name; headers++)
-		MHD_add_response_header(response, headers->name, headers->value);
-	request->answered = true;
-	request->status = status;
-	request->response = response;
-	deadline_start(request->connection); /* now to send it */
-	if (request->suspended)
-		resume(request->connection);
-	request->suspended = false;
-}
-
-void httpd_answer(struct httpd_request *request, unsigned status, const char *type, const struct httpd_field *headers,
-	const void *body, size_t length)
-{
-	void *bytes = (void *)(uintptr_t)body; /* it is only read: MHD_RESPMEM_MUST_COPY */
-
-	answer(request, status, MHD_create_response_from_buffer(length, bytes, MHD_RESPMEM_MUST_COPY), type, headers);
-}
-
-void httpd_answer_error(struct httpd_request *request, unsigned status, const char *text)
-{
-	static const struct httpd_field later[] = {{MHD_HTTP_HEADER_RETRY_AFTER, "10"}, {NULL, NULL}};
-	bool wait = status == MHD_HTTP_TOO_MANY_REQUESTS || status == MHD_HTTP_SERVICE_UNAVAILABLE;
-	json_t *json = json_pack("{s:s}", "error", text);
-	char *body = json ? json_dumps(json, JSON_COMPACT) : NULL; /* NULL: not UTF-8 */
-
-	httpd_answer(request, status, "application/json", wait ? later : NULL, body ? body : "{}", body ? strlen(body) : 2);
-	free(body);
-	json_decref(json);
-}
-
-void httpd_answer_file(struct httpd_request *request, const char *type, const struct httpd_field *headers, int fd)
-{
-	static const unsigned statuses[] = {[RANGE_WHOLE] = MHD_HTTP_OK, [RANGE_PART] = MHD_HTTP_PARTIAL_CONTENT,
-		[RANGE_OUTSIDE] = MHD_HTTP_RANGE_NOT_SATISFIABLE};
-	struct MHD_Response *response;
-	struct stat st;
-	uint64_t first, length;
-	enum range range;
-	char text[RANGE_TEXT];
-
-	if (request->answered || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		close(fd);
-		httpd_answer_error(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "it is no file");
-		return;
-	}
-	range = range_parse(httpd_header(request, MHD_HTTP_HEADER_RANGE), (uint64_t)st.st_size, &first, &length);
-	response = MHD_create_response_from_fd_at_offset64(length, fd, first);
-	if (!response)
-		err_fatal("out of memory");
-	MHD_add_response_header(response, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
-	if (range != RANGE_WHOLE)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_RANGE,
-			range_text(range, first, length, (uint64_t)st.st_size, text));
-	request->unlimited = true;
-	answer(request, statuses[range], response, type, headers);
-}
-
-static ssize_t on_read(void *cookie, uint64_t position, char *out, size_t room)
-{
-	struct httpd_request *request = cookie;
-	ssize_t got = 0;
-
-	(void)position;
-	do {
-		request->more = false;
-		if (!request->connection->httpd->stopping)
-			got = request->read(request->read_cookie, request, out, room);
-	} while (got == 0 && request->more);
-	if (got > 0)
-		return got;
-	if (got < 0 || request->connection->httpd->stopping)
-		return MHD_CONTENT_READER_END_OF_STREAM;
-	request->paused = true;
-	MHD_suspend_connection(request->connection->mhd);
-	return 0;
-}
-
-void httpd_answer_stream(struct httpd_request *request, const char *type, const struct httpd_field *headers, httpd_read_fn *read,
-	void *cookie)
-{
-	if (request->answered)
-		return;
-	request->read = read;
-	request->read_cookie = cookie;
-	request->unlimited = true;
-	answer(request, MHD_HTTP_OK, MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, on_read, request, NULL), type,
-		headers);
-}
-
 void httpd_more(struct httpd_request *request)
 {
 	request->more = true;
-	if (request->paused)
-		resume(request->connection);
+	if (!request->paused)
+		return;
 	request->paused = false;
+	MHD_resume_connection(request->connection->mhd);
+	httpd_go_on(request->connection);
 }

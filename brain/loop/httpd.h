@@ -1,8 +1,8 @@
 /*
  * The HTTP server: libmicrohttpd in external epoll mode on the loop, one struct httpd for each listening address.
- * The only file that includes microhttpd.h is httpd.c. HTTP semantics: RFC 9110, RFC 9112.
+ * microhttpd.h is included in httpd_inner.h only. HTTP semantics: RFC 9110, RFC 9112.
  *
- * A request's life: begin → body … → end → (suspended until httpd_answer) → gone. Every request that began gets
+ * A request's life: begin → body … → end → (waits for httpd_answer) → gone. Every request that began gets
  * exactly one `gone`, whatever happens to it; its pointer is good until then and never after.
  * Done here, before the handler is asked: a body without Content-Length (or a POST, PUT, PATCH without it) is 411, one
  * over `body_maximum` 413 (it is not read), too many unverified bytes 503, a request that is not complete and answered
@@ -31,7 +31,11 @@ struct httpd_config {
 	size_t unverified_maximum;  /* bytes of all bodies of this listener that httpd_verified() was not called for; 0: no cap */
 	size_t uncounted_maximum;   /* a body of at most so many bytes is taken whatever that cap says: it stays in memory */
 	int64_t deadline_ms;        /* from the connection (or the answer before) to the answer; 0: 30 s */
-	unsigned connections;       /* at once; 0: 1000. From 7/8 on, the one that is silent longest ends as at its deadline. */
+	/*
+	 * At once; 0: 1000. From 7/8 on, the one that is silent longest ends as at its deadline. At most half of them are files and
+	 * streams that are being sent: of more, the one that is silent longest ends.
+	 */
+	unsigned connections;
 	unsigned connections_each;  /* at once from one address, more are closed; 0: no limit (behind a proxy all come from one) */
 };
 
@@ -41,7 +45,7 @@ struct httpd_handler {
 	void (*begin)(void *cookie, struct httpd_request *request);
 	/* A piece of the body, in order. It is collected too: see httpd_body(). */
 	void (*body)(void *cookie, struct httpd_request *request, const void *bytes, size_t length);
-	/* The whole body is there. Answer now or later; without an answer the connection is suspended. NULL: 404. */
+	/* The whole body is there. Answer now or later. NULL: 404. */
 	void (*end)(void *cookie, struct httpd_request *request);
 	/* Answered and sent, or the other side went away, or too late: the last call, also without `end`. */
 	void (*gone)(void *cookie, struct httpd_request *request);

@@ -22,7 +22,7 @@ my %room  = map { $rooms[$_] => $_ } 0 .. $#rooms;
 my @only = (
 	[qr{^sqlite3\.h$},            'brain/store/store.c', 'brain/store/vfs.c'],
 	[qr{^curl/},                  'brain/loop/http.c'],
-	[qr{^microhttpd\.h$},         'brain/loop/httpd.c'],
+	[qr{^microhttpd\.h$},         'brain/loop/httpd_inner.h'],
 	[qr{^openssl/},               'brain/base/crypto.c'],
 	[qr{^libwebsockets\.h$},      'slaves/worker/lxd_exec.c'],
 	[qr{^lxc/},                   'slaves/worker/lxc.c'],

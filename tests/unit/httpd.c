@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -485,6 +486,59 @@ static void limits(struct site *site)
 	httpd_free(site->httpd);
 }
 
+/* Many who listen to streams and say nothing more: others find room all the same. */
+static void crowd(struct site *site)
+{
+	static const char stream[] = "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n";
+	enum { ROOM = 16, STREAMS = ROOM / 2 };
+	int fds[STREAMS + 1];
+	char *reply;
+
+	site->httpd = serve(site, 0, 0, ROOM);
+	site->said_all = false;
+	for (int i = 0; i <= STREAMS; i++) {
+		site->say = "hello";
+		fds[i] = dial(site);
+		free(talk(site, fds[i], stream, sizeof stream - 1, "hello"));
+		if (i == STREAMS - 1) {
+			site->say = "again";
+			httpd_more(site->held);
+			free(talk(site, fds[i], "", 0, "again"));
+		}
+	}
+	reply = talk(site, fds[0], "", 0, "0\r\n\r\n");
+	is(reply, "0\r\n\r\n", "of more streams than half the connections, the one that is silent longest ends, and ends well");
+	free(reply);
+	ok(site->gone == site->begun - STREAMS, "the others go on");
+	expect(site, REQUEST("GET /", ""), "202", "taken", "and others are served");
+	for (int i = 0; i <= STREAMS; i++)
+		close(fds[i]);
+	httpd_free(site->httpd);
+	ok(site->gone == site->begun, "all are gone at the end");
+}
+
+/* An answer that takes long. */
+static void waiting(struct site *site)
+{
+	static const char held[] = REQUEST("GET /hold", "");
+	int fd;
+	clock_t began = clock();
+	char *reply;
+
+	site->httpd = serve(site, 0, 0, 0);
+	fd = dial(site);
+	free(talk(site, fd, held, sizeof held - 1, NULL));
+	loop_after(site->loop, 500, stop, site->loop);
+	run(site);
+	ok(clock() - began < CLOCKS_PER_SEC / 4, "a request that waits for half a second takes no processor time");
+	httpd_answer(site->held, 200, NULL, NULL, "at last", 7);
+	reply = talk(site, fd, "", 0, NULL);
+	ok(strstr(reply, "at last") != NULL, "and is answered then");
+	free(reply);
+	close(fd);
+	httpd_free(site->httpd);
+}
+
 static void ending(struct site *site)
 {
 	static const char held[] = REQUEST("GET /hold", "");
@@ -538,6 +592,8 @@ int main(void)
 	deadlines(&site);
 	unverified(&site);
 	limits(&site);
+	crowd(&site);
+	waiting(&site);
 	ending(&site);
 	loop_free(site.loop);
 	return tap_done();
