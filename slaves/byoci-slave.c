@@ -19,9 +19,10 @@
 #include "slaves/test/prepare.h"
 #include "slaves/test/reports.h"
 #include "slaves/test/serve.h"
+#include "slaves/test/standby.h"
 #include "slaves/tree/tidy.h"
 
-#define OPERANDS_MAXIMUM 2
+#define OPERANDS_MAXIMUM 3
 
 struct invocation {
 	const char *namespace;
@@ -103,6 +104,11 @@ static int run_land_approved(const struct program *program, const struct invocat
 	return byhand_land_approved(program, &byhand);
 }
 
+static int run_standby(const struct program *program, const struct invocation *invocation)
+{
+	return standby_verb(program, invocation->operands[0], invocation->operands[1], (int)strtol(invocation->operands[2], NULL, 10));
+}
+
 static int run_leader(const struct program *program, const struct invocation *invocation)
 {
 	long claim = invocation->operand_count > 1 ? strtol(invocation->operands[1], NULL, 10) : -1;
@@ -155,6 +161,7 @@ static const struct verb verbs[] = {
 	{"approved", "--project NAME TARGET", "list the approved proposals of a target; 3 when there is none", 1, 1, false, run_approved},
 	{"land-approved", "--project NAME [--force] TARGET", "while the brain is down: test, land and report what is approved", 1, 1,
 		false, run_land_approved},
+	{"standby", NULL, NULL, 3, 3, true, run_standby},
 	{"leader", NULL, NULL, 1, 2, true, run_leader},
 	{"prepare", NULL, NULL, 1, 1, true, run_prepare},
 	{"count", NULL, NULL, 0, 0, false, run_count},

@@ -140,6 +140,12 @@ const struct option option_table[] = {
 		.text = "Run in a worker made from it, without a network, before it is used; it is used when this exits with 0."},
 	{BACKING("refresh", OPTION_DURATION), .minimum = 0, .maximum = 365 * DAY, .fallback = "1d", .aside = true,
 		.text = "How often it is made anew from the same: what was released since then is in it. 0: never."},
+	{BACKING("ready.minimum", OPTION_INTEGER), .minimum = 0, .maximum = 64, .fallback = "1", .aside = true,
+		.text = "How many workers wait for a build of the job that was asked for last, started already, as far as there are slots."},
+	{BACKING("ready.maximum", OPTION_INTEGER), .minimum = 0, .maximum = 64, .fallback = "2", .aside = true,
+		.text = "How many wait when several of its jobs were asked for within ready.expiry: one more for each of them."},
+	{BACKING("ready.expiry", OPTION_DURATION), .minimum = SECOND, .maximum = 7 * DAY, .fallback = "1h", .aside = true,
+		.text = "How long one waits before another takes its place."},
 	{BACKING("workers", OPTION_CHOICE), .choices = "lxc|lxd|dir", .fallback = "lxc",
 		.text = "What makes workers of it: liblxc, LXD, or nothing that contains them (dir: for tests on a laptop)."},
 

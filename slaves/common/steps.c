@@ -17,6 +17,14 @@ void steps_begin(struct steps *steps, const char *name)
 	steps->list[steps->count++] = (struct result_step){.name = name, .started = clock_wall_ms()};
 }
 
+void steps_add(struct steps *steps, const char *name, int64_t started, int64_t ended)
+{
+	if (steps->count == STEPS_MAXIMUM)
+		return;
+	steps_end(steps);
+	steps->list[steps->count++] = (struct result_step){.name = name, .started = started, .ended = ended};
+}
+
 json_t *steps_json(const struct steps *steps)
 {
 	json_t *list = json_array();

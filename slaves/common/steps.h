@@ -18,6 +18,9 @@ struct steps { /* begins as zeros */
 /* Ends the step before, if it goes on, and begins `name` (which must live on). More than STEPS_MAXIMUM: the last one goes on. */
 void steps_begin(struct steps *steps, const char *name);
 
+/* One that is over; the one before ends now, if it goes on. */
+void steps_add(struct steps *steps, const char *name, int64_t started, int64_t ended);
+
 /* Ends the step that goes on. */
 void steps_end(struct steps *steps);
 

@@ -19,7 +19,6 @@
 #include "slaves/common/output.h"
 #include "slaves/test/premade.h"
 #include "slaves/test/prepare.h"
-#include "slaves/test/trial.h"
 
 #define PREPARE_TEXT_MAXIMUM ((size_t)64 * 1024)
 
@@ -31,9 +30,18 @@ struct leader {
 	struct output *output;
 	int signals; /* signalfd of what cancels */
 	struct ending ending;
+	struct trial_worker worker;
+	struct err no_worker; /* why there is none */
+	int64_t worker_began;
 };
 
-static int open_signals(struct err *err)
+/* Fetch and merge, in a process of their own. */
+struct making {
+	pid_t pid;
+	int from; /* what it tells */
+};
+
+int leader_signals(struct err *err)
 {
 	sigset_t set;
 
@@ -124,29 +132,33 @@ static int take(struct leader *leader)
 	return taken;
 }
 
+static int begin_making(struct leader *leader, struct making *making, struct err *err)
+{
+	int pipes[2];
+
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return err_set_errno(err, errno, "make a pipe");
+	int done = start_prepare(leader, pipes[1], &making->pid, err);
+	close(pipes[1]);
+	making->from = pipes[0];
+	if (done < 0)
+		close(pipes[0]);
+	return done;
+}
+
 /* 0: the tree is there; -1: the build has ended. */
-static int prepare(struct leader *leader)
+static int end_making(struct leader *leader, const struct making *making)
 {
 	struct err err = {0};
 	struct buf text;
-	pid_t pid = -1;
-	int pipes[2], done = -1;
 
 	buf_init(&text, PREPARE_TEXT_MAXIMUM);
-	if (pipe2(pipes, O_CLOEXEC) < 0) {
-		err_set_errno(&err, errno, "make a pipe");
-		return end_with_error(leader, &err);
-	}
-	int started = start_prepare(leader, pipes[1], &pid, &err);
-	close(pipes[1]);
-	if (started == 0) {
-		done = collect(leader, pipes[0], &text, &err);
-		if (done != 0)
-			kill(pid, SIGKILL);
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			continue;
-	}
-	close(pipes[0]);
+	int done = collect(leader, making->from, &text, &err);
+	if (done != 0)
+		kill(making->pid, SIGKILL);
+	while (waitpid(making->pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	close(making->from);
 	if (done == 0) {
 		done = prepare_read(leader->arena, text.data ? text.data : "", text.length, &leader->ending, &err);
 		if (done < 0)
@@ -158,6 +170,35 @@ static int prepare(struct leader *leader)
 	if (done < 0)
 		return end_with_error(leader, &err);
 	return leader->ending.outcome == OUTCOME_SUCCESS ? 0 : -1;
+}
+
+/* One that waited is used if it is well; else one is started. That there is none is told when the merge is made. */
+static void get_worker(struct leader *leader)
+{
+	const struct spec_job *job = &leader->spec.jobs[0];
+	struct err unwell = {0};
+
+	leader->worker_began = clock_wall_ms();
+	if (leader->worker.client && trial_check(&leader->worker, &unwell) == 0)
+		return;
+	if (unwell.kind != ERR_NONE)
+		output_say(leader->output, &unwell, "the worker that waited is not used: %s", unwell.text);
+	trial_ready(leader->program, job->name, job->digest, &leader->worker, &leader->no_worker);
+}
+
+/* The worker starts while the merge is made. 0: the tree is there; -1: the build has ended. */
+static int prepare(struct leader *leader)
+{
+	struct making making;
+	struct err err = {0};
+	int taken = take(leader);
+
+	if (taken < 0)
+		return -1;
+	if (taken == 0 && begin_making(leader, &making, &err) < 0)
+		return end_with_error(leader, &err);
+	get_worker(leader);
+	return taken > 0 ? 0 : end_making(leader, &making);
 }
 
 static void test(struct leader *leader)
@@ -172,10 +213,14 @@ static void test(struct leader *leader)
 		.job = leader->spec.jobs[0].name,
 		.job_digest = leader->spec.jobs[0].digest,
 		.layer = layer,
+		.worker = &leader->worker,
+		.began = leader->worker_began,
 		.signals = leader->signals,
 		.ending = &leader->ending};
 
-	if (!layer || trial_run(&trial, &err) < 0)
+	if (!leader->worker.client)
+		end_with_error(leader, &leader->no_worker);
+	else if (!layer || trial_run(&trial, &err) < 0)
 		end_with_error(leader, &err);
 	CRASH_POINT("leader.tested");
 }
@@ -185,6 +230,7 @@ static void clean_up(struct leader *leader)
 	struct err err = {0};
 	const char *const names[] = {"layer", "index", "index.lock"};
 
+	trial_release(&leader->worker); /* of a merge that was not made */
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		const char *path = builds_path(leader->program, leader->arena, leader->build, names[i], &err);
 		if (path && access(path, F_OK) == 0 && builds_remove(path, &err) < 0)
@@ -210,7 +256,6 @@ static int lead(struct leader *leader, struct err *err)
 	const char *section = arena_printf(leader->arena, "job/%s", leader->spec.jobs[0].name);
 	const char *log = builds_path(leader->program, leader->arena, leader->build, "log", err);
 	int64_t limit = 0;
-	int taken;
 
 	if (!log || !conf_has_section(leader->program->conf, section))
 		return err_set(err, ERR_CONFIG, "there is no [%s] in the configuration", section);
@@ -221,7 +266,7 @@ static int lead(struct leader *leader, struct err *err)
 		return -1;
 	if (builds_cancelled(leader->program, leader->arena, leader->build))
 		end_with(leader, OUTCOME_CANCELLED, "cancelled before it began");
-	else if ((taken = take(leader)) > 0 || (taken == 0 && prepare(leader) == 0))
+	else if (prepare(leader) == 0)
 		test(leader);
 	clean_up(leader);
 	CRASH_POINT("leader.cleaned-up");
@@ -230,31 +275,42 @@ static int lead(struct leader *leader, struct err *err)
 	return done;
 }
 
-int leader_verb(const struct program *program, const char *build, int claim)
+int leader_lead(const struct leader_order *order)
 {
 	struct arena *arena = arena_new();
-	struct leader leader = {.program = program, .arena = arena, .build = build, .signals = -1};
+	struct leader leader = {.program = order->program, .arena = arena, .build = order->build, .signals = order->signals};
 	struct err err = {0};
-	int done = -1;
+	int claim = order->claim, done = -1;
 
-	leader.signals = open_signals(&err);
-	if (leader.signals < 0)
-		goto err0;
+	if (order->worker)
+		leader.worker = *order->worker;
 	if (claim < 0)
-		claim = builds_claim(program, arena, build, &err);
+		claim = builds_claim(order->program, arena, order->build, &err);
 	CRASH_POINT("leader.begun");
-	if (claim < 0 || builds_sign_in(claim, &err) < 0 || builds_spec(program, arena, build, &leader.spec, &err) < 0)
+	if (claim < 0 || builds_sign_in(claim, &err) < 0 || builds_spec(order->program, arena, order->build, &leader.spec, &err) < 0)
 		goto err0;
 	CRASH_POINT("leader.signed-in");
-	if (builds_result(program, arena, build, &(struct err){0})) {
-		err_set(&err, ERR_REFUSED, "build %s has ended", build);
+	if (builds_result(order->program, arena, order->build, &(struct err){0})) {
+		err_set(&err, ERR_REFUSED, "build %s has ended", order->build);
 		goto err0;
 	}
 	done = lead(&leader, &err);
 err0:
 	if (done < 0)
-		dprintf(STDERR_FILENO, "byoci-slave leader %s: %s\n", build, err.text);
+		dprintf(STDERR_FILENO, "byoci-slave leader %s: %s\n", order->build, err.text);
+	trial_release(&leader.worker);
 	output_close(leader.output);
 	arena_free(arena);
 	return done < 0 ? outcome_exit(OUTCOME_INFRASTRUCTURE) : 0;
+}
+
+int leader_verb(const struct program *program, const char *build, int claim)
+{
+	struct err err = {0};
+	const struct leader_order order = {.program = program, .build = build, .claim = claim, .signals = leader_signals(&err)};
+
+	if (order.signals >= 0)
+		return leader_lead(&order);
+	dprintf(STDERR_FILENO, "byoci-slave leader %s: %s\n", build, err.text);
+	return outcome_exit(OUTCOME_INFRASTRUCTURE);
 }

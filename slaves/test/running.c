@@ -75,6 +75,7 @@ static void end(struct running *running)
 		log_info(LOG_WHAT("build ended"), LOG_TEXT("build", build));
 	CRASH_POINT("slave.build-settled");
 	running->build[0] = 0;
+	pool_ended(running->from.pool);
 	running->from.ended(running->from.cookie, build, &err);
 	arena_free(arena);
 }
@@ -142,6 +143,8 @@ static int find(struct running *running, struct arena *arena, struct err *err)
 			continue;
 		}
 		log_info(LOG_WHAT("a build goes on"), LOG_TEXT("build", *builds));
+		if (!running->build[0])
+			pool_found(running->from.pool);
 		snprintf(running->build, sizeof running->build, "%s", *builds);
 	}
 	return 0;
@@ -219,8 +222,10 @@ int running_start(struct running *running, const struct spec *spec, const char *
 	if (claim < 0 || file_write(path, text, strlen(text), 0600, err) < 0)
 		goto err1;
 	CRASH_POINT("slave.spec-written");
-	if (spawn(running, spec->build, claim, &running->pidfd, err) < 0)
+	if (!pool_begin(running->from.pool, spec, claim, &running->pidfd) && spawn(running, spec->build, claim, &running->pidfd, err) < 0) {
+		pool_ended(running->from.pool);
 		goto err1;
+	}
 	snprintf(running->build, sizeof running->build, "%s", spec->build);
 	running->source = loop_io(running->from.loop, running->pidfd, EPOLLIN, leader_gone, running);
 	CRASH_POINT("slave.leader-started");

@@ -6,6 +6,7 @@
 #include "forge/spec.h"
 #include "slaves/common/program.h"
 #include "slaves/common/trash.h"
+#include "slaves/test/pool.h"
 
 struct running;
 
@@ -20,6 +21,7 @@ struct running_from {
 	struct loop *loop;
 	const struct program *program;
 	struct trash *trash;
+	struct pool *pool;
 	running_ended_fn *ended;
 	void *cookie;
 };

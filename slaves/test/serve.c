@@ -23,6 +23,7 @@
 #include "slaves/test/follow.h"
 #include "slaves/common/output.h"
 #include "slaves/common/peers.h"
+#include "slaves/test/pool.h"
 #include "slaves/test/premade.h"
 #include "slaves/test/running.h"
 #include "slaves/tree/tidy.h"
@@ -40,6 +41,7 @@ struct server {
 	struct trash *trash;
 	struct running *running;
 	struct premade *premade;
+	struct pool *pool;
 	struct tidy *tidy;
 	bool stopping; /* connections end because we do */
 	LIST_HEAD(, session) sessions;
@@ -219,7 +221,7 @@ static json_t *do_list(struct session *session, struct arena *arena, const json_
 	json_t *list = json_array();
 	for (size_t i = 0; i < count && i < SERVE_LIST_MAXIMUM; i++)
 		json_array_append_new(list, one_json(server, arena, &listed[i]));
-	return json_pack("{s:o}", "builds", list);
+	return json_pack("{s:o, s:o}", "builds", list, "ready", pool_json(server->pool));
 }
 
 static void followed(void *cookie)
@@ -434,7 +436,10 @@ static void reload(void *cookie)
 	struct server *server = cookie;
 	struct err err = {0};
 
-	if (program_reload(&server->own, server->first) == 0 && read_peers(server, &err) < 0)
+	if (program_reload(&server->own, server->first) < 0)
+		return;
+	pool_renew(server->pool);
+	if (read_peers(server, &err) < 0)
 		log_error(LOG_WHAT("who may ask is not known"), LOG_ERR(&err));
 }
 
@@ -469,8 +474,9 @@ int serve_verb(const struct program *first)
 	server.trash = trash_new(server.loop, program, &err);
 	if (!server.trash)
 		goto err1;
-	const struct running_from from = {
-		.loop = server.loop, .program = program, .trash = server.trash, .ended = build_ended, .cookie = &server};
+	server.pool = pool_new(server.loop, program);
+	const struct running_from from = {.loop = server.loop, .program = program, .trash = server.trash, .pool = server.pool,
+		.ended = build_ended, .cookie = &server};
 	server.running = running_new(&from, &err);
 	if (!server.running)
 		goto err1;
@@ -489,6 +495,7 @@ err1:
 	lines_server_free(lines);
 	running_free(server.running);
 	premade_free(server.premade);
+	pool_free(server.pool);
 	tidy_free(server.tidy);
 	trash_free(server.trash);
 	loop_free(server.loop);

@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "base/crash.h"
-#include "slaves/worker/worker_client.h"
 
 #define TRIAL_READ ((size_t)64 * 1024)
 #define TRIAL_DRAIN_READS 2 /* a pipe holds TRIAL_READ, pipe(7) */
@@ -191,24 +190,6 @@ static int limit_answers(struct worker_client *client, struct err *err)
 	return 0;
 }
 
-static int start(struct run *run, struct err *err)
-{
-	struct trial *trial = run->trial;
-	char backing[WORKER_DIGEST_SIZE] = "";
-
-	const char *path = program_option(trial->program, "worker.socket", err);
-	if (!path || !(run->client = worker_client_connect(path, err)) || limit_answers(run->client, err) < 0)
-		return -1;
-	int layer = open(trial->layer, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (layer < 0)
-		return err_set_errno(err, errno, "open %s", trial->layer);
-	const struct worker_client_start request = {.build = trial->build, .job = trial->job, .job_digest = trial->job_digest, .layer = layer};
-	int done = worker_client_start(run->client, &request, backing, err);
-	close(layer);
-	trial->ending->backing = arena_strdup(trial->arena, backing);
-	return done;
-}
-
 /* Nobody listens on the worker socket: a fault of this host, not of the forge. */
 static int local_trouble(struct err *err)
 {
@@ -217,15 +198,62 @@ static int local_trouble(struct err *err)
 	return -1;
 }
 
+int trial_ready(const struct program *program, const char *job, const char *job_digest, struct trial_worker *worker, struct err *err)
+{
+	const struct worker_client_start request = {.job = job, .job_digest = job_digest};
+	const char *path = program_option(program, "worker.socket", err);
+
+	*worker = (struct trial_worker){.client = path ? worker_client_connect(path, err) : NULL};
+	if (worker->client && limit_answers(worker->client, err) == 0 &&
+		worker_client_ready(worker->client, &request, worker->backing, err) == 0)
+		return 0;
+	worker_client_close(worker->client);
+	worker->client = NULL;
+	return local_trouble(err);
+}
+
+int trial_check(struct trial_worker *worker, struct err *err)
+{
+	if (worker_client_check(worker->client, err) == 0)
+		return 0;
+	trial_release(worker);
+	return -1;
+}
+
+void trial_release(struct trial_worker *worker)
+{
+	struct err ignored = {0};
+
+	if (worker->client)
+		worker_client_remove(worker->client, &ignored); /* on failure the other side logs it, and tries again */
+	worker_client_close(worker->client);
+	worker->client = NULL;
+}
+
+static int attach(struct run *run, struct err *err)
+{
+	struct trial *trial = run->trial;
+	int layer = open(trial->layer, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (layer < 0)
+		return err_set_errno(err, errno, "open %s", trial->layer);
+	const struct worker_client_start request = {.build = trial->build, .job = trial->job, .job_digest = trial->job_digest, .layer = layer};
+	int done = worker_client_attach(run->client, &request, err);
+	close(layer);
+	trial->ending->backing = arena_strdup(trial->arena, trial->worker->backing);
+	return done;
+}
+
 int trial_run(struct trial *trial, struct err *err)
 {
-	struct run run = {.trial = trial};
+	struct run run = {.trial = trial, .client = trial->worker->client};
 	int done = -1;
 
 	for (int i = 0; i < WATCHES; i++)
 		run.watched[i].fd = -1;
-	steps_begin(&trial->ending->steps, "worker");
-	if (start(&run, err) == 0) {
+	int attached = attach(&run, err);
+	steps_add(&trial->ending->steps, "worker", trial->began, clock_wall_ms());
+	if (attached == 0) {
 		CRASH_POINT("leader.worker-started");
 		done = run_tests(&run, err);
 		CRASH_POINT("leader.tests-ended");
@@ -235,6 +263,7 @@ int trial_run(struct trial *trial, struct err *err)
 			output_say(trial->output, &second, "the worker could not be removed: %s", second.text);
 	}
 	worker_client_close(run.client);
+	trial->worker->client = NULL;
 	CRASH_POINT("leader.worker-removed");
 	steps_end(&trial->ending->steps);
 	for (int i = WATCH_OUT; i <= WATCH_ERR; i++)

@@ -89,6 +89,12 @@ slave child 1 premade.made
 slave child 1 premade.named
 slave child 2 premade.taken
 '
+
+# With workers that wait.
+waiting='
+slave child 1 standby.ready
+slave child 2 standby.ordered
+'
 number=0
 
 # killed_at SERVICE WHO BUILDS POINT: true when all holds; else the reasons are in $why.
@@ -120,6 +126,9 @@ crash_build
 crash_install
 for service in $crash_services; do crash_start "$service"; done
 crash_clone
+# Builds make their merges and start their workers themselves, so that each point has one process that passes it.
+crash_option premade.maximum 0
+crash_option ready.minimum 0
 proposed_and_approved calm
 ok "with the programs that can crash a proposal lands" once calm 1 || diag "$why"
 
@@ -131,13 +140,13 @@ kill_all_of() {
 		ok "byoci-$service, $who, killed at $point" killed_at "$service" "$who" "$builds" "$point" || diag "$why"
 	done <<<"$1"
 }
-# Builds make their merges themselves, so that each point has one process that passes it.
-printf '[%s]\npremade.maximum = 0\n' "$namespace" >"$etc/zy.conf"
-for service in slave brain; do crash_again "$service"; done
 kill_all_of "$points"
-rm "$etc/zy.conf"
-for service in slave brain; do crash_again "$service"; done
+crash_option premade.maximum 16
 kill_all_of "$beforehand"
+crash_option ready.minimum 1
+kill_all_of "$waiting"
+crash_option ready.minimum 0
+ok "and with the daemon that had them the workers that waited are gone" until_true 10 nothing_left || diag "$(leftovers)"
 diag "$number points in $((SECONDS - began)) s"
 
 # Every COMMIT of a proposal's way, from the push to the report: killed before it (what was done outside since the last one is not

@@ -80,6 +80,7 @@ worker_nothing_left() {
 	! grep -q "$state/worker/slots/" /proc/self/mountinfo &&
 		[ -z "$(find /sys/fs/cgroup -type d -name 'byoci-selftest-[0-9]*' -print -quit)" ]
 }
+service_stop slave >/dev/null 2>&1 # and with it the worker that waits
 ok "nothing of a worker is left" say_until 20 "waiting for the workers to be gone" worker_nothing_left 2>/dev/null
 
 e2e_remove

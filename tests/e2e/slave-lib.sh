@@ -118,6 +118,7 @@ configure() {
 		output.limit = 64k
 		[backing/bookworm]
 		suite = bookworm
+		ready.minimum = ${ready:-0}
 		$*
 	END
 }

@@ -176,8 +176,11 @@ int main(int argc, char **argv)
 			continue;
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			continue;
-		if (fork() == 0)
+		if (fork() == 0) {
+			if (conf_load(&fake.conf, &source, &err) < 0) /* as it is now */
+				exit(1);
 			serve(&fake);
+		}
 		close(fake.fd);
 	}
 }

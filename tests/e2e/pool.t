@@ -1,0 +1,194 @@
+#!/bin/bash
+# Workers that wait for a build: there before it is asked for, used once, replaced when they are unwell, old or of another configuration,
+# given up when their slot is needed, and gone with the daemon, however it ends.
+# shellcheck disable=SC2154
+# shellcheck source=tests/e2e/slave-lib.sh
+. "$(dirname "$0")/slave-lib.sh"
+
+others="[project/second]
+repository = ssh://git@forge.test/sample.git
+repository.read = $root/git/sample.git
+allowed_signers = $root/allowed
+jobs = zone
+[job/zone]
+backing = bookworm
+tests.command = ./run-tests"
+# set_options OPTION=VALUE… of the namespace; the daemon hears of it when it runs.
+set_options() {
+	local option
+	configure "$others"
+	for option; do sed -i "s/^state = /${option/=/ = }\n&/" "$root/etc/byoci/byov.conf"; done
+	[ -z "${slave_pid:-}" ] || kill -HUP "$slave_pid"
+}
+
+waiting() {
+	slave list | jq -r ".ready[] | select(.state == \"ready\") | .${1:-job}"
+}
+wait_for() {
+	[ "$(waiting)" = "$1" ]
+}
+standbys() {
+	pgrep -f "^$O/bin/byoci-slave -n slavetest standby "
+}
+# Processes that hold a worker, beside the daemon itself.
+held() {
+	ps --ppid "$worker_pid" -o stat=,pid= | awk '$1 !~ /^Z/ { print $2 }'
+}
+none() {
+	[ -z "$("$@")" ]
+}
+begin() {
+	propose "$1" "echo begun; while [ ! -e $root/go-$1 ]; do :; done"
+	slave spec --project "${2:-sample}" "$1" >"$root/$1.spec"
+	build=$(jq -r .build "$root/$1.spec")
+	"$O/bin/byoci-slave" test --detach --spec "$root/$1.spec" --result "$root/$1.result" >"$root/$1.out" 2>"$root/$1.err" &
+	client=$!
+	until_true 20 grep -q 'begun' "$root/$1.out" || bail_out "$1 did not begin: $(cat "$root/$1".{out,err}; tail -n 3 "$root/slave.log")"
+}
+go() {
+	touch "$root/go-$1"
+	wait "$client"
+}
+
+ready=1
+make_namespace
+start_worker
+start_slave
+ok "a worker waits before a build is asked for" until_true 10 wait_for unit
+leader=$(standbys)
+begin one
+is "$(jq .pid "$(folder)/leader.pid")" "$leader" "the process that had it started leads the build"
+ok "and another one waits soon" until_true 10 wait_for unit
+ok "which is another" [ "$(standbys | grep -vx "$leader")" ]
+go one
+is "$?" 0 "the build succeeds"
+is "$(payload "$root/one.result" | jq -r '.jobs[0].backing | length')" 64 "and its result names the backing"
+ok "the one that was used is gone" until_true 10 none pgrep -x -f "$leader"
+ok "one waits" until_true 10 wait_for unit
+
+propose fails 'exit 3'
+spec fails
+run_test fails
+is "$status" 1 "tests that fail in one fail"
+until_true 10 wait_for unit
+git -C "$root/w" checkout -q -B ours "$(main_now)" && write_tests 'echo ours' && git -C "$root/w" commit -qam ours
+git -C "$root/w" push -q "$root/git/sample.git" HEAD:refs/heads/main
+git -C "$root/w" checkout -q -B theirs 'HEAD^' && write_tests 'echo theirs' && git -C "$root/w" commit -qam theirs
+(cd "$root/w" && "$O/bin/byoci" propose --project sample --name theirs -k "$root/ann") >/dev/null
+spec theirs
+run_test theirs
+is "$status" 2 "a conflict is a conflict, whatever waits"
+begin cancelled
+slave cancel "$build" >/dev/null
+wait "$client"
+is "$?" 130 "a build in one can be cancelled"
+ok "and one waits again" until_true 10 wait_for unit
+
+# Unwell: its worker is gone, its process is gone, it is gone as it is asked.
+since=$(waiting since)
+kill -9 "$(held)"
+replaced() {
+	local now
+	now=$(waiting since)
+	[ -n "$now" ] && [ "$now" != "$since" ]
+}
+ok "one whose worker is gone is replaced" until_true 10 replaced
+since=$(waiting since)
+kill -9 "$(standbys)"
+ok "and one whose process is gone" until_true 10 replaced
+propose late
+spec late
+kill -9 "$(held)" "$(standbys)"
+run_test late
+is "$status" 0 "a build that is asked for in that moment has a worker started"
+until_true 10 wait_for unit
+kill -STOP "$(standbys)"
+kill -9 "$(held)"
+"$O/bin/byoci-slave" test --detach --spec "$root/late.spec" >"$root/late.out" 2>&1 &
+jq -c '.build = "00112233445566778899aabbccddeeff"' "$root/late.spec" >"$root/later.spec"
+"$O/bin/byoci-slave" test --spec "$root/later.spec" >"$root/later.out" 2>&1 &
+client=$!
+until_true 10 test -e "$root/state/slave/builds/00112233445566778899aabbccddeeff/spec.json"
+kill -CONT "$(standbys)"
+wait "$client"
+is "$?" 0 "one that was ordered to lead, and finds its worker unwell, starts another"
+like "$(cat "$root/later.out")" 'the worker that waited is not used' "and says so"
+
+# The configuration is another one; they expire.
+until_true 10 wait_for unit
+since=$(waiting since)
+kill -HUP "$slave_pid"
+ok "when the configuration is read again, it is replaced" until_true 10 replaced
+sed -i 's/^tests.command = .*/tests.command = echo new; .\/run-tests/' "$root/etc/byoci/byov.conf"
+kill -HUP "$slave_pid"
+until_true 10 wait_for unit
+propose new
+spec new
+run_test new
+like "$log" '^\| new$' "and builds run by the new one"
+sed -i 's/^ready.minimum = .*/&\nready.expiry = 1s/' "$root/etc/byoci/byov.conf"
+kill -HUP "$slave_pid"
+until_true 10 wait_for unit
+since=$(waiting since)
+ok "one that has waited for ready.expiry is replaced" until_true 10 replaced
+
+# Slots.
+set_options worker.slots=1
+ok "with one slot one waits" until_true 10 wait_for unit
+begin other second
+is "$(grep -c 'its slot is needed' "$root/slave.log")" 1 "a build of another job gets its slot"
+is "$(waiting)" "" "while it runs none waits"
+go other
+ok "then one waits for that other job, which was asked for last" until_true 10 wait_for zone
+set_options worker.slots=3
+both() { [ "$(waiting | sort | tr '\n' ' ')" = "unit zone " ]; }
+ok "with three slots a job that was asked for lately has one as well" until_true 10 both
+ready=0
+set_options
+ok "with ready.minimum = 0 none waits" until_true 10 none standbys
+propose cold
+spec cold
+run_test cold
+is "$status" 0 "and builds start their workers"
+ok "no process is left" until_true 10 none held
+
+# The daemon ends.
+ready=1
+set_options
+until_true 10 wait_for unit
+kill "$slave_pid"
+wait "$slave_pid" 2>/dev/null
+ok "a daemon that ends leaves none" until_true 10 none standbys
+ok "and no worker" until_true 10 none held
+slave_pid=
+start_slave
+until_true 10 wait_for unit
+kill -9 "$slave_pid"
+wait "$slave_pid" 2>/dev/null
+ok "nor does one that is killed" until_true 10 none standbys
+ok "nor a worker" until_true 10 none held
+start_slave
+until_true 10 wait_for unit
+begin goes-on
+kill -9 "$slave_pid"
+wait "$slave_pid" 2>/dev/null
+start_slave
+ok "a build in one goes on when the daemon is killed" kill -0 "$(jq .pid "$(folder)/leader.pid")"
+go goes-on
+is "$?" 0 "to its end"
+
+# Nobody makes workers.
+kill "$worker_pid"
+wait "$worker_pid" 2>/dev/null
+rm -f "$root/run/worker/socket"
+: >"$root/slave.log"
+kill -HUP "$slave_pid"
+gave_up() { grep -q 'no worker waits' "$root/slave.log"; }
+ok "without byoci-worker none waits, and the log says why" until_true 10 gave_up
+until_true 2 false
+ok "and it is not tried in a circle ($(grep -c 'no worker waits' "$root/slave.log") times)" \
+	[ "$(grep -c 'no worker waits' "$root/slave.log")" -le 4 ]
+start_worker
+kill -HUP "$slave_pid"
+ok "when it is there again, one waits" until_true 10 wait_for unit
+done_testing
