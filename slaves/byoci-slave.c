@@ -10,6 +10,7 @@
 #include "forge/outcome.h"
 #include "forge/spec.h"
 #include "slaves/land/byhand.h"
+#include "slaves/test/artefacts.h"
 #include "slaves/test/client.h"
 #include "slaves/land/draft.h"
 #include "slaves/land/land_serve.h"
@@ -67,6 +68,13 @@ static int run_ask(const struct program *program, const struct invocation *invoc
 	if (invocation->operands[0] && !spec_build_valid(invocation->operands[0]))
 		return usage("not the id of a build", invocation->operands[0]);
 	return client_ask(program, invocation->verb, invocation->operands[0]);
+}
+
+static int run_artefact(const struct program *program, const struct invocation *invocation)
+{
+	if (!spec_build_valid(invocation->operands[0]))
+		return usage("not the id of a build", invocation->operands[0]);
+	return artefacts_verb(program, invocation->operands[0], invocation->operand_count > 1 ? invocation->operands[1] : NULL);
 }
 
 static int run_land(const struct program *program, const struct invocation *invocation)
@@ -157,6 +165,8 @@ static const struct verb verbs[] = {
 	{"list", "", "list the builds of this slave, the newest first", 0, 0, false, run_ask},
 	{"cancel", "BUILD", "cancel a build that runs", 1, 1, false, run_ask},
 	{"reap", "", "remove what ended builds have left", 0, 0, false, run_ask},
+	{"artefact", "BUILD [PATH]", "list what was kept of a build, or print one of it (as root, or the slave's user)", 1, 2, false,
+		run_artefact},
 	{"land", "--spec FILE --result FILE", "land what was tested, if it is approved", 0, 0, false, run_land},
 	{"approved", "--project NAME TARGET", "list the approved proposals of a target; 3 when there is none", 1, 1, false, run_approved},
 	{"land-approved", "--project NAME [--force] TARGET", "while the brain is down: test, land and report what is approved", 1, 1,

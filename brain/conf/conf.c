@@ -137,7 +137,8 @@ static int look_up(void *cookie, const char *name, const char **value, struct er
 	}
 	if (!own)
 		return err_set(err, ERR_CONFIG, "{%s}: is another namespace's; this is %s", name, link->conf->namespace);
-	next.row = option_find(link->section->kind, own);
+	/* Where both have one of that name, {NAMESPACE.X} is the namespace's. */
+	next.row = own != name && option_find(OPTION_NAMESPACE, own) ? NULL : option_find(link->section->kind, own);
 	if (!next.row && link->section->kind != OPTION_NAMESPACE && strcmp(own, "name") == 0) {
 		*value = link->section->name;
 		return 0;

@@ -17,7 +17,8 @@
  * Overrides: `-O X=V`, `-O NAMESPACE.X=V`, `-O SECTION:X=V` (`-O project/sample:tests.limit=10s`).
  *
  * Expansion: `{X}` is the value of option X (in the same section, then in the namespace); `{byoci}` is the namespace;
- * `{name}` in a named section is its NAME unless an option `name` exists; innermost first, so `{{byoci}.X}` is `{testing.X}`.
+ * `{name}` in a named section is its NAME unless an option `name` exists; innermost first, so `{{byoci}.X}` is `{testing.X}`, which is the
+ * namespace's where section and namespace both have an X (secrets).
  * A brace that is meant as itself is `\{`, `\}`; `{{` is never a literal. A cycle is an error that prints the chain. An
  * unknown option, a bad value, an unknown section kind: ERR_CONFIG,
  * "FILE:LINE: [SECTION] OPTION: what is wrong; what would be right" (nearest known name).

@@ -61,7 +61,9 @@ int ending_write(const struct program *program, const struct spec *spec, const s
 		.outcome = ending->outcome,
 		.exit = ending->ran ? ending->exit : -1,
 		.started = ending->ran ? ending->started : 0,
-		.ended = ending->ran ? ending->ended : 0};
+		.ended = ending->ran ? ending->ended : 0,
+		.reports = ending->reports,
+		.artefacts = ending->artefacts};
 	steps_end(&steps);
 	result.jobs = &job;
 	result.job_count = 1;

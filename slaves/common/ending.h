@@ -15,6 +15,8 @@ struct ending {
 	bool ran;                  /* the tests did: `exit` and the times hold */
 	int64_t exit;
 	int64_t started, ended;    /* of the tests, ms since 1970 */
+	const struct counts *reports;             /* NULL: none were asked for, or it did not get that far */
+	const struct result_artefacts *artefacts; /* NULL: likewise */
 	struct steps steps;
 };
 

@@ -11,6 +11,8 @@
 
 #include "base/clock.h"
 #include "base/crash.h"
+#include "slaves/test/builds.h"
+#include "slaves/test/harvest.h"
 
 #define TRIAL_READ ((size_t)64 * 1024)
 #define TRIAL_DRAIN_READS 2 /* a pipe holds TRIAL_READ, pipe(7) */
@@ -37,6 +39,8 @@ struct run {
 	struct output_stream *streams[WATCHES];
 	int64_t until_ms; /* of the monotonic clock */
 	enum stopped stopped;
+	const char *printed; /* file of what comes from standard output, which is a report; NULL: it is none */
+	int printed_fd;      /* -1: none */
 };
 
 static int64_t now_ms(void)
@@ -68,6 +72,8 @@ static int take_output(struct run *run, int which, struct err *err)
 		run->watched[which].fd = -1;
 		return 1;
 	}
+	if (which == WATCH_OUT && run->printed_fd >= 0 && write(run->printed_fd, bytes, (size_t)length) != length)
+		return err_set_errno(err, errno, "write %s", run->printed);
 	if (output_stream_add(run->streams[which], bytes, (size_t)length, err) == 0)
 		return 0;
 	if (err->kind != ERR_FULL)
@@ -136,6 +142,40 @@ static int begin(struct run *run, struct err *err)
 	return done;
 }
 
+/* What is printed is kept, as it is, until it was counted. */
+static int open_printed(struct run *run, struct err *err)
+{
+	const struct trial *trial = run->trial;
+	bool any, printed;
+
+	if (harvest_wanted(trial->program, trial->job, &any, &printed, err) < 0)
+		return -1;
+	if (!printed)
+		return 0;
+	run->printed = builds_path(trial->program, trial->arena, trial->build, "stdout", err);
+	if (!run->printed)
+		return -1;
+	run->printed_fd = open(run->printed, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return run->printed_fd < 0 ? err_set_errno(err, errno, "open %s", run->printed) : 0;
+}
+
+/* Not of a build that nobody wants any more. */
+static void harvest(const struct run *run)
+{
+	const struct trial *trial = run->trial;
+	const struct harvest harvest = {.program = trial->program,
+		.arena = trial->arena,
+		.output = trial->output,
+		.build = trial->build,
+		.job = trial->job,
+		.signals = trial->signals,
+		.printed = run->printed,
+		.ending = trial->ending};
+
+	if (run->stopped != STOPPED_CANCEL)
+		harvest_run(&harvest, run->client);
+}
+
 static void conclude(struct run *run, int status, const char *text)
 {
 	struct ending *ending = run->trial->ending;
@@ -171,12 +211,13 @@ static int run_tests(struct run *run, struct err *err)
 	run->until_ms = now_ms() + limit;
 	run->watched[WATCH_WORKER] = (struct pollfd){.fd = worker_client_fd(run->client), .events = POLLIN};
 	run->watched[WATCH_SIGNALS] = (struct pollfd){.fd = trial->signals, .events = POLLIN};
-	if (begin(run, err) < 0)
+	if (open_printed(run, err) < 0 || begin(run, err) < 0)
 		return -1;
 	CRASH_POINT("leader.tests-begun");
 	if (watch(run, err) < 0 || worker_client_wait(run->client, &status, text, err) < 0 || drain(run, err) < 0)
 		return -1;
 	conclude(run, status, text);
+	harvest(run);
 	return 0;
 }
 
@@ -246,7 +287,7 @@ static int attach(struct run *run, struct err *err)
 
 int trial_run(struct trial *trial, struct err *err)
 {
-	struct run run = {.trial = trial, .client = trial->worker->client};
+	struct run run = {.trial = trial, .client = trial->worker->client, .printed_fd = -1};
 	int done = -1;
 
 	for (int i = 0; i < WATCHES; i++)
@@ -269,5 +310,9 @@ int trial_run(struct trial *trial, struct err *err)
 	for (int i = WATCH_OUT; i <= WATCH_ERR; i++)
 		if (run.watched[i].fd >= 0)
 			close(run.watched[i].fd);
+	if (run.printed_fd >= 0)
+		close(run.printed_fd);
+	if (run.printed)
+		unlink(run.printed);
 	return done < 0 ? local_trouble(err) : 0;
 }

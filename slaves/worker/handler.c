@@ -175,6 +175,17 @@ static int act_exec(struct handler *handler, const struct worker_request *reques
 	return worker_exec(handler->worker, descriptors[0], descriptors[1], err);
 }
 
+static int act_collect(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	(void)reply;
+	if (strcmp(request->section, handler->job) != 0)
+		return err_set(err, ERR_REFUSED, "the worker was started for job %s", handler->job);
+	if (!is_pipe_end(descriptors[0]) || !is_pipe_end(descriptors[1]))
+		return err_set(err, ERR_INPUT, "files and notes must be writing ends of pipes: nothing else is written to");
+	return worker_collect(handler->worker, descriptors[0], descriptors[1], err);
+}
+
 static int act_stop(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
 	struct err *err)
 {
@@ -233,6 +244,7 @@ static const struct step {
 		[WORKER_REMOVE] = {act_remove, STATE_REMOVED},
 	},
 	[STATE_ENDED] = {
+		[WORKER_COLLECT] = {act_collect, STATE_ENDED},
 		[WORKER_STOP] = {act_stop, STATE_ENDED},
 		[WORKER_REMOVE] = {act_remove, STATE_REMOVED},
 	},

@@ -4,12 +4,14 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
 #include "forge/job.h"
 #include "slaves/worker/cage.h"
+#include "slaves/worker/collect.h"
 #include "slaves/worker/slot.h"
 
 /* What the section says. */
@@ -27,6 +29,7 @@ struct worker {
 	struct slot *slot;
 	struct slot_record record;
 	struct cage *cage; /* NULL: not started */
+	int64_t ids;       /* root in it */
 	int64_t expiry_us;
 	bool running; /* the command, until its end was told */
 	bool stopped;
@@ -127,7 +130,7 @@ static int make(struct worker *worker, const struct worker_want *want, char back
 		return -1;
 	cage.slot = slot_number(worker->slot);
 	cage.name = slot_name(worker->arena, worker->record.namespace, cage.slot);
-	cage.ids = first + (int64_t)cage.slot * CAGE_IDS;
+	cage.ids = worker->ids = first + (int64_t)cage.slot * CAGE_IDS;
 	worker->record.traces = worker->kind->traces(worker->arena, want->conf, cage.name, err);
 	expire_after(worker, WORKER_WAIT_MS);
 	if (!worker->record.traces || slot_write(worker->slot, &worker->record, err) < 0)
@@ -218,6 +221,21 @@ int worker_stop(struct worker *worker, struct err *err)
 {
 	worker->stopped |= worker->running;
 	return worker->kind->stop(worker->cage, err);
+}
+
+int worker_collect(struct worker *worker, int files, int notes, struct err *err)
+{
+	struct collect collect = {.conf = worker->conf, .job = worker->name, .user = worker->ids, .archive = files, .notes = notes};
+	int rc;
+
+	if (!worker->kind->root)
+		return err_set(err, ERR_REFUSED, "nothing can be kept of workers of the kind %s", worker->kind->name);
+	collect.root = worker->kind->root(worker->cage, err);
+	if (collect.root < 0)
+		return -1;
+	rc = collect_run(worker->arena, &collect, err);
+	close(collect.root);
+	return rc;
 }
 
 int worker_remove(struct worker *worker, struct err *err)

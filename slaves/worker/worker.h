@@ -66,6 +66,9 @@ int worker_ended(struct worker *worker, int *status, char text[static WORKER_TEX
 /* Kills everything in it. worker_ended() will then tell WORKER_KILLED. */
 int worker_stop(struct worker *worker, struct err *err);
 
+/* Writes what the job keeps into two pipes (collect.h), after worker_ended() or worker_stop(). */
+int worker_collect(struct worker *worker, int files, int notes, struct err *err);
+
 /*
  * All of it goes, and it is verified that it is gone. `worker` can't be used any more, also on failure: then the process should
  * end.

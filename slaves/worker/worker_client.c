@@ -219,6 +219,18 @@ int worker_client_wait(struct worker_client *client, int *status, char text[WORK
 	return 0;
 }
 
+int worker_client_collect(struct worker_client *client, int files, int notes, struct err *err)
+{
+	return ask(client, WORKER_COLLECT, client->job, NULL, (const int[]){files, notes}, err);
+}
+
+int worker_client_collected(struct worker_client *client, struct err *err)
+{
+	struct worker_reply reply;
+
+	return await(client, WORKER_COLLECT, &reply, err);
+}
+
 int worker_client_stop(struct worker_client *client, struct err *err)
 {
 	return simply(client, WORKER_STOP, err);

@@ -61,6 +61,13 @@ int worker_client_exec(struct worker_client *client, int out, int errors, struct
  */
 int worker_client_wait(struct worker_client *client, int *status, char text[WORKER_TEXT_SIZE], struct err *err);
 
+/*
+ * Has what the job keeps written into two pipes, after the command's end: `files` as slaves/common/newc.h has it, `notes` as lines; both
+ * stay the caller's. The reply, which worker_client_collected() waits for, comes when their writing ends are closed.
+ */
+int worker_client_collect(struct worker_client *client, int files, int notes, struct err *err);
+int worker_client_collected(struct worker_client *client, struct err *err);
+
 /* Kills everything in the container; a command that was running ends with status WORKER_KILLED: wait for it afterwards. */
 int worker_client_stop(struct worker_client *client, struct err *err);
 

@@ -18,6 +18,7 @@ static const struct operation {
 	[WORKER_READY] = {"ready", 0, FIELD_NONE, FIELD_NEEDED, FIELD_NEEDED},
 	[WORKER_ATTACH] = {"attach", 1, FIELD_NEEDED, FIELD_NEEDED, FIELD_NEEDED},
 	[WORKER_CHECK] = {"check", 0, FIELD_NONE, FIELD_NONE, FIELD_NONE},
+	[WORKER_COLLECT] = {"collect", 2, FIELD_NEEDED, FIELD_NEEDED, FIELD_NONE},
 };
 
 static const enum err_kind kinds[] = {

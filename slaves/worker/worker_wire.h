@@ -12,12 +12,14 @@
  *   START          job      both           [0] layer folder       as READY's: both in one
  *   CHECK          -        -              -                      when what waits for its tree or its command is well
  *   EXEC           job      build          [0] stdout [1] stderr  status, when the command has ended; text = limits that were hit
+ *   COLLECT        job      build          [0] files [1] notes    when all was written
  *   STOP           -        build, if any  -                      at once; EXEC then replies with 137
  *   REMOVE         -        build, if any  -                      when nothing of the worker is left
  *
  * The layer folder (O_RDONLY or O_PATH, with O_DIRECTORY) belongs to the caller; its folder `workspace` is put on
  * /workspace and belongs to root in there. It must not change meanwhile.
  * stdout and stderr are writing ends of pipes. They are closed when EXEC replies: nothing runs in the worker any more.
+ * COLLECT, after the command's end: files and notes are writing ends of pipes; what comes out is in slaves/worker/collect.h.
  * Each request has one reply with the same `operation`; EXEC's may come after those of later requests.
  * A packet that is not a valid request is answered with WORKER_INVALID, and the connection is closed; so it is after a READY,
  * ATTACH or START that failed. A connection is for no build until ATTACH or START; the job must be the same all the time, and
@@ -50,6 +52,7 @@ enum worker_operation {
 	WORKER_READY,
 	WORKER_ATTACH,
 	WORKER_CHECK,
+	WORKER_COLLECT,
 	WORKER_OPERATIONS /* how many there are, and one */
 };
 

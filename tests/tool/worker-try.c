@@ -9,6 +9,7 @@
  *     ready=JOB,DIGEST        starts one without a tree; attach=JOB,DIGEST,LAYER gives it one; check asks whether it is well
  *     exec, wait              begins the command, with our own descriptors 1 and 2; waits for its end
  *     stop, remove
+ *     collect=FILES,NOTES     has what the job keeps written into these two fifos
  *     hold                    waits for the end of standard input
  *     digest=BACKING          prints its digest as configured (BYOCI_ROOT, BYOCI_NAMESPACE); needs no worker: SOCKET may be -
  *     raw=WHAT                sends something that is not a request (see `raws`) and prints the reply
@@ -160,6 +161,23 @@ static int step_wait(struct try *try, const char *value, struct err *err)
 	return 0;
 }
 
+static int step_collect(struct try *try, const char *value, struct err *err)
+{
+	char *copy = strdup(value), *rest = copy;
+	const char *first = strsep(&rest, ",");
+	int files = open(first, O_WRONLY | O_CLOEXEC), notes = open(rest ? rest : "", O_WRONLY | O_CLOEXEC);
+	int rc = worker_client_collect(try->client, files, notes, err);
+
+	close(files);
+	close(notes);
+	free(copy);
+	if (rc == 0)
+		rc = worker_client_collected(try->client, err);
+	if (rc == 0)
+		puts("collected");
+	return rc;
+}
+
 static int step_stop(struct try *try, const char *value, struct err *err)
 {
 	(void)value;
@@ -247,7 +265,7 @@ static const struct step {
 	step_fn *call;
 } steps[] = {
 	{"build", step_build}, {"backing", step_backing}, {"start", step_start}, {"ready", step_ready},
-	{"attach", step_attach}, {"check", step_check}, {"exec", step_exec}, {"wait", step_wait},
+	{"attach", step_attach}, {"collect", step_collect}, {"check", step_check}, {"exec", step_exec}, {"wait", step_wait},
 	{"stop", step_stop}, {"remove", step_remove}, {"hold", step_hold}, {"digest", step_digest}, {"raw", step_raw},
 };
 

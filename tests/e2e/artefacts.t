@@ -1,0 +1,95 @@
+#!/bin/bash
+# What a build leaves: artefacts that are listed and printed, test reports that are counted, in log, result and what is kept; limits.
+# shellcheck disable=SC2154
+# shellcheck source=tests/e2e/slave-lib.sh
+. "$(dirname "$0")/slave-lib.sh"
+
+make_namespace
+keep() {
+	configure
+	sed -i "/^output.limit/r /dev/stdin" "$root/etc/byoci/byov.conf" <<<"$1"
+	[ -z "${slave_pid:-}" ] || { kill "$slave_pid" "$worker_pid"; wait "$slave_pid" "$worker_pid"; }
+	start_worker
+	start_slave
+}
+reports() {
+	payload "$root/$1.result" | jq -c '.jobs[0].reports | [.run, .failed, .skipped, .reports, .broken]'
+}
+kept() {
+	payload "$root/$1.result" | jq -r '.jobs[0].artefacts | [.count, .bytes, (.list | map(.path) | sort | join(" "))] | join(" ")'
+}
+# built NAME TESTS…: proposed and tested.
+built() {
+	propose "$@"
+	spec "$1"
+	run_test "$1"
+}
+
+keep 'artefacts = out/*.txt, deep/**/*.log
+reports = out/*.xml, stdout'
+cat >"$root/tests" <<'SH'
+umask 022
+mkdir -p out deep/a/b other
+echo hello >out/a.txt; printf 1234 >out/b.txt; : >out/empty.txt
+echo log >deep/a/b/c.log; echo no >deep/a/b/c.txt; echo no >other/a.txt
+ln -s /etc/passwd out/link.txt; mkfifo out/fifo.txt
+cat >out/r.xml <<XML
+<testsuite><testcase classname="x" name="one" time="1.25"/><testcase name="two"><failure/></testcase></testsuite>
+XML
+echo 1..3; echo ok 1; echo ok 2 '# SKIP none'; echo ok 3
+SH
+built good "$(cat "$root/tests")"
+is "$status" 0 "a test that succeeds succeeds, whatever its reports say"
+is "$(kept good)" "5 128 deep/a/b/c.log out/a.txt out/b.txt out/empty.txt out/r.xml" "the result lists what is kept" ||
+	diag "$log"
+is "$(reports good)" "[5,1,1,2,0]" "and counts the tests of both reports"
+is "$(payload "$root/good.result" | jq -c '.jobs[0].reports.slowest')" '[{"name":"x.one","ms":1250}]' "with the slowest"
+like "$log" '^byoci: not kept: out/link.txt: it is a symbolic link$' "what is left out is told"
+like "$log" '^byoci: not kept: out/fifo.txt: it is a fifo$' "with why"
+like "$log" '^byoci: artefacts: 5 files, 128 bytes$' "what is kept too"
+like "$log" '^byoci: reports: 5 tests, 1 failed, 1 skipped, slowest x.one \(1.250 s\)$' "and what was counted"
+is "$(payload "$root/good.result" | jq -r '[.steps[].name] | join(" ")')" "fetch merge export worker tests collect teardown" "it is a step"
+list=$(slave artefact "$build")
+is "$(awk '{ print $3 }' <<<"$list" | sort | tr '\n' ' ')" "deep/a/b/c.log out/a.txt out/b.txt out/empty.txt out/r.xml " "artefact lists them"
+like "$list" "^$(sha256sum <<<hello | cut -d' ' -f1) +6 out/a.txt$" "with size and SHA-256"
+is "$(slave artefact "$build" out/a.txt)" hello "and prints one"
+status=0
+slave artefact "$build" out/link.txt >"$root/out" 2>&1 || status=$?
+is "$status:$(cat "$root/out")" "3:byoci-slave artefact: build $build has kept no out/link.txt" "what was not kept is not there"
+is "$(stat -c %a "$(folder)/artefacts" "$(folder)/artefacts/1" "$(folder)/artefacts.json" | tr '\n' ' ')" "700 600 600 " "only the slave's user may look"
+is "$(find "$(folder)/artefacts" -type f -printf '%f\n' | sort -n | tr '\n' ' ')" "1 2 3 4 5 " "no name of the test's is one of this host's"
+ok "what was printed is not kept besides" test ! -e "$(folder)/stdout"
+
+# shellcheck disable=SC2016
+built lies 'umask 022; mkdir out; (printf "\263garbage"; head -c 100 /dev/zero) >out/a.xml
+	printf "<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>" >out/b.xml; echo "no TAP"; exit 3'
+is "$status" 1 "a test that fails fails"
+is "$(reports lies)" "[0,0,0,3,3]" "reports that can't be read are counted as such"
+like "$log" '^byoci: report out/a.xml: subunit report: a broken packet at byte 0$' "and told"
+like "$log" '^byoci: report out/b.xml: JUnit report: line 1: it has a document type' "each"
+like "$log" '^byoci: report stdout: TAP report: no line of it is TAP$' "with its fault"
+built none 'echo 1..1; echo ok 1'
+is "$(kept none):$(reports none)" "0 0 :[1,0,0,1,0]" "nothing to keep is nothing wrong"
+
+keep 'artefacts = **
+artefacts.count = 3
+artefacts.limit = 1k'
+# shellcheck disable=SC2016
+built many 'umask 022; i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo x >$i; done'
+is "$status:$(payload "$root/many.result" | jq '.jobs[0].artefacts.count')" "0:3" "no more are kept than are asked for"
+like "$log" '^byoci: not kept: there are more files than artefacts.count allows' "which is told"
+built large 'umask 022; rm -f run-tests; truncate -s 1T sparse; head -c 1000 /dev/zero >small'
+is "$status" 0 "a huge file of holes is no failure"
+like "$(kept large)" '^. 10[0-9]* .*small' "and not kept, what is small is"
+like "$log" '^byoci: not kept: sparse: it is larger than what is left of artefacts.limit$' "which is told"
+slave_runs() {
+	running=$(slave list | jq -r '.builds[] | select(.state == "running") | .build')
+	[ -n "$running" ] && grep -q '| begun' "$root/state/slave/builds/$running/log"
+}
+built slow 'umask 022; echo partial >log; echo begun; while :; do :; done' >/dev/null &
+job=$!
+until_true 20 slave_runs || bail_out "it does not begin"
+slave cancel "$running" >/dev/null
+wait "$job"
+ok "of a cancelled build nothing is kept" test ! -e "$root/state/slave/builds/$running/artefacts"
+done_testing
