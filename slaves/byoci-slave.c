@@ -164,7 +164,7 @@ static const struct verb verbs[] = {
 		"test what a spec (standard input) says: log to standard output, signed result to FILE", 0, 0, false, run_test},
 	{"list", "", "list the builds of this slave, the newest first", 0, 0, false, run_ask},
 	{"cancel", "BUILD", "cancel a build that runs", 1, 1, false, run_ask},
-	{"reap", "", "remove what ended builds have left", 0, 0, false, run_ask},
+	{"reap", "", "remove what ended builds and dead workers have left; 75 when something stays", 0, 0, false, run_ask},
 	{"artefact", "BUILD [PATH]", "list what was kept of a build, or print one of it (as root, or the slave's user)", 1, 2, false,
 		run_artefact},
 	{"land", "--spec FILE --result FILE", "land what was tested, if it is approved", 0, 0, false, run_land},

@@ -45,6 +45,7 @@ struct server {
 	uid_t slave;
 	int listener;
 	int signals;
+	int wishes[2]; /* handlers put connections into the second */
 	unsigned handlers;
 	unsigned maximum;
 	bool over;
@@ -83,7 +84,8 @@ static int check_peer(const struct server *server, struct handler_want *want, st
 
 static void take_connection(struct server *server)
 {
-	struct handler_want want = {.source = &server->source, .listener = server->listener, .mounts = -1};
+	const int others[] = {server->listener, server->signals, server->wishes[0], -1};
+	struct handler_want want = {.source = &server->source, .others = others, .wishes = server->wishes[1], .mounts = -1};
 	struct err err = {0};
 
 	want.connection = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
@@ -101,14 +103,42 @@ static void take_connection(struct server *server)
 	close(want.connection);
 }
 
-static void reap(const struct server *server)
+/* How many were removed; -1: something stays, and it was logged. */
+static int reap(const struct server *server, struct err *err)
 {
-	struct err err = {0};
+	struct err swept = {0};
+	int removed = slot_reap(server->slots, conf_namespace(server->conf), err);
 
-	if (slot_reap(server->slots, conf_namespace(server->conf), &err) < 0)
-		log_error(LOG_WHAT("leftovers of a worker stay"), LOG_ERR(&err));
-	if (cage_sweep(server->conf, &err) < 0)
-		log_error(LOG_WHAT("leftovers of workers stay"), LOG_ERR(&err));
+	if (removed < 0)
+		log_error(LOG_WHAT("leftovers of a worker stay"), LOG_ERR(err));
+	if (cage_sweep(server->conf, &swept) == 0)
+		return removed;
+	log_error(LOG_WHAT("leftovers of workers stay"), LOG_ERR(&swept));
+	if (removed >= 0)
+		*err = swept;
+	return -1;
+}
+
+/* Somebody wants to know what the reaper finds now. */
+static void take_wish(const struct server *server)
+{
+	struct worker_reply reply = {.version = WORKER_VERSION, .operation = WORKER_REAP};
+	struct worker_request request;
+	int descriptors[SOCK_DESCRIPTORS];
+	struct err err = {0};
+	size_t count = 0;
+
+	if (sock_receive(server->wishes[0], &request, sizeof request, descriptors, &count, &err) <= 0 || count != 1) {
+		log_warning(LOG_WHAT("a connection was not taken over"), LOG_ERR(&err));
+	} else {
+		reply.status = reap(server, &err);
+		if (reply.status < 0)
+			handler_turn_away(descriptors[0], &err);
+		else if (sock_send(descriptors[0], &reply, sizeof reply, NULL, 0, &err) < 0)
+			log_debug(LOG_WHAT("nobody waits for what was reaped"), LOG_ERR(&err));
+	}
+	while (count)
+		close(descriptors[--count]);
 }
 
 static void take_signal(struct server *server)
@@ -130,7 +160,7 @@ static void take_signal(struct server *server)
 		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 			log_warning(LOG_WHAT("a worker's process did not end well"), LOG_NUMBER("pid", pid), LOG_NUMBER("status", status));
 	}
-	reap(server);
+	reap(server, &(struct err){0});
 }
 
 static int set_up_signals(struct server *server, struct err *err)
@@ -141,6 +171,8 @@ static int set_up_signals(struct server *server, struct err *err)
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, server->wishes) < 0)
+		return err_set_errno(err, errno, "no socket for what handlers want");
 	signal(SIGHUP, SIG_IGN); /* each connection reads the configuration anew */
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || (server->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
 		return err_set_errno(err, errno, "signals");
@@ -195,13 +227,16 @@ static int serve(struct server *server)
 
 	if (start(server, &err) < 0)
 		return fail(&err);
-	reap(server);
+	reap(server, &err);
 	while (!server->over) {
-		struct pollfd waits[] = {{.fd = server->listener, .events = POLLIN}, {.fd = server->signals, .events = POLLIN}};
-		int ready = poll(waits, 2, REAP_EVERY_MS);
+		struct pollfd waits[] = {{.fd = server->listener, .events = POLLIN}, {.fd = server->signals, .events = POLLIN},
+			{.fd = server->wishes[0], .events = POLLIN}};
+		int ready = poll(waits, 3, REAP_EVERY_MS);
 
 		if (ready == 0)
-			reap(server);
+			reap(server, &(struct err){0});
+		if (ready > 0 && waits[2].revents)
+			take_wish(server);
 		if (ready > 0 && waits[1].revents)
 			take_signal(server);
 		if (ready > 0 && waits[0].revents)

@@ -106,8 +106,9 @@ int client_ask(const struct program *program, const char *operation, const char 
 		return fail(operation, &err);
 	json_dumpf(reply, stdout, JSON_COMPACT);
 	putchar('\n');
+	bool all = json_array_size(json_object_get(reply, "left")) == 0; /* reap's */
 	json_decref(reply);
-	return 0;
+	return all ? 0 : outcome_exit(OUTCOME_INFRASTRUCTURE);
 }
 
 /* The answer of the land daemon, for people and programs alike. */

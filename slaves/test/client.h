@@ -18,7 +18,10 @@ struct client_call {
 /* Starts a build, copies its log to standard output, and ends with its outcome. Ended by a signal, it cancels the build unless `detach`. */
 int client_test(const struct program *program, const struct client_call *call);
 
-/* Asks the slave for one of list, cancel (with a build) and reap; prints the answer as JSON. */
+/*
+ * Asks the slave for one of list, cancel (with a build) and reap; prints the answer as JSON. What could not be reaped ends it as
+ * infrastructure trouble.
+ */
 int client_ask(const struct program *program, const char *operation, const char *build);
 
 /* Asks for a landing; prints the answer as JSON. */

@@ -25,6 +25,7 @@
 #include "slaves/common/peers.h"
 #include "slaves/test/pool.h"
 #include "slaves/test/premade.h"
+#include "slaves/test/reaping.h"
 #include "slaves/test/running.h"
 #include "slaves/tree/tidy.h"
 
@@ -52,6 +53,8 @@ struct session {
 	struct server *server;
 	struct lines *lines;
 	struct follow *follow;
+	struct reaping *reaping;
+	json_t *reaped; /* the answer to reap, as far as it is known */
 	bool cancel_on_close;
 };
 
@@ -59,6 +62,8 @@ static void session_end(struct session *session)
 {
 	LIST_REMOVE(session, link);
 	follow_free(session->follow);
+	reaping_free(session->reaping);
+	json_decref(session->reaped);
 	free(session);
 }
 
@@ -297,6 +302,28 @@ static int reap_one(struct server *server, struct arena *arena, const char *buil
 	return 0;
 }
 
+static void add_left(json_t *reply, const struct err *err)
+{
+	struct arena *arena = arena_new();
+
+	json_array_append_new(json_object_get(reply, "left"), json_string(output_line(arena, err->text, strlen(err->text), sizeof err->text)));
+	arena_free(arena);
+}
+
+/* byoci-worker has answered; its workers' leftovers are named by their slots. */
+static void workers_reaped(void *cookie, int removed, const struct err *err)
+{
+	struct session *session = cookie;
+	json_t *reply = session->reaped;
+
+	session->reaping = NULL;
+	session->reaped = NULL;
+	json_object_set_new(reply, "removed", json_integer(json_integer_value(json_object_get(reply, "removed")) + removed));
+	if (err->kind != ERR_NONE)
+		add_left(reply, err);
+	lines_send(session->lines, reply);
+}
+
 static json_t *do_reap(struct session *session, struct arena *arena, const json_t *message, struct err *err)
 {
 	struct server *server = session->server;
@@ -304,13 +331,23 @@ static json_t *do_reap(struct session *session, struct arena *arena, const json_
 	json_t *left;
 	int removed = 0;
 
+	struct err absent = {0};
+
 	(void)message;
 	if (!builds)
 		return NULL;
+	if (session->reaping) {
+		err_set(err, ERR_INPUT, "this connection waits for what is reaped already");
+		return NULL;
+	}
 	left = json_array();
 	for (; *builds; builds++)
 		removed += reap_one(server, arena, *builds, left);
-	return json_pack("{s:i, s:o}", "removed", removed, "left", left);
+	session->reaped = json_pack("{s:i, s:o}", "removed", removed, "left", left);
+	session->reaping = reaping_start(server->loop, server->program, workers_reaped, session, &absent);
+	if (!session->reaping)
+		workers_reaped(session, 0, &absent);
+	return NULL;
 }
 
 /* Reaps without being asked, at the start and then every SERVE_SWEEP_MS. */

@@ -54,7 +54,9 @@ struct handler {
 	pid_t pid; /* as the parent sees it */
 	int64_t process_start;
 	enum state state;
-	bool over; /* nothing more is read */
+	int wishes;
+	bool over;   /* nothing more is read */
+	bool silent; /* somebody else answers */
 	int64_t deadline_us;
 	struct worker *worker;
 	char build[WORKER_BUILD_SIZE];
@@ -147,6 +149,18 @@ static int act_start(struct handler *handler, const struct worker_request *reque
 	return 0;
 }
 
+/* Not here: from in our process namespace nothing that a dead worker has left can be killed. */
+static int act_reap(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	(void)descriptors;
+	(void)reply;
+	if (sock_send(handler->wishes, request, sizeof *request, &handler->connection, 1, err) < 0)
+		return -1;
+	handler->silent = handler->over = true;
+	return 0;
+}
+
 static int act_check(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
 	struct err *err)
 {
@@ -222,6 +236,7 @@ static const struct step {
 	enum state next;
 } steps[STATES][WORKER_OPERATIONS] = {
 	[STATE_NEW] = {
+		[WORKER_REAP] = {act_reap, STATE_REMOVED},
 		[WORKER_BUILD_BACKING] = {act_build_backing, STATE_NEW},
 		[WORKER_READY] = {act_ready, STATE_WAITING},
 		[WORKER_START] = {act_start, STATE_READY},
@@ -288,10 +303,12 @@ static void reply_ended(struct handler *handler)
 	send_reply(handler, &reply);
 }
 
+static const unsigned operations_of_root = 1U << WORKER_BUILD_BACKING | 1U << WORKER_REAP;
+
 static int check_now(const struct handler *handler, const struct worker_request *request, struct err *err)
 {
-	if (handler->uid == 0 && request->operation != WORKER_BUILD_BACKING)
-		return err_set(err, ERR_REFUSED, "root may only have backings built over this socket");
+	if (handler->uid == 0 && !(operations_of_root & (1U << request->operation)))
+		return err_set(err, ERR_REFUSED, "root may only have backings built and leftovers removed over this socket");
 	if (!steps[handler->state][request->operation].act)
 		return err_set(err, ERR_INPUT, "%s can't be done now: %s", worker_wire_name(request->operation),
 		state_names[handler->state]);
@@ -316,7 +333,7 @@ static void handle(struct handler *handler, const struct worker_request *request
 		return;
 	}
 	handler->state = step->next;
-	if (request->operation != WORKER_EXEC) /* its reply comes when it has ended */
+	if (request->operation != WORKER_EXEC && !handler->silent) /* its reply comes when it has ended */
 		send_reply(handler, &reply);
 }
 
@@ -401,12 +418,14 @@ static void reset_signals(void)
 
 static _Noreturn void run(const struct handler_want *want)
 {
-	struct handler handler = {.arena = arena_new(), .connection = want->connection, .uid = want->uid, .mounts = want->mounts,
+	struct handler handler = {.arena = arena_new(), .connection = want->connection, .uid = want->uid,
+		.mounts = want->mounts, .wishes = want->wishes,
 		.deadline_us = clock_monotonic_us() + IDLE_LIMIT_US};
 	struct err err = {0};
 
 	reset_signals();
-	close(want->listener);
+	for (const int *other = want->others; *other >= 0; other++)
+		close(*other);
 	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	if (prepare(&handler, want->source, &err) < 0) {
 		log_error(LOG_WHAT("connection"), LOG_ERR(&err));

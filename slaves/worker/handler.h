@@ -16,7 +16,8 @@ struct handler_want {
 	int connection;                   /* accepted */
 	uid_t uid;                        /* of the process at its other end */
 	int mounts;                       /* its mount namespace; -1: not known */
-	int listener;                     /* closed in the handler */
+	const int *others;                /* byoci-worker's own, -1-ended: closed in the handler */
+	int wishes;                       /* takes connections over whose next answer is byoci-worker's own: REAP */
 };
 
 /* Starts it; real root only. The connection stays the caller's to close. Returns its process id, or -1. */

@@ -5,6 +5,7 @@
 #include <linux/mount.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,11 +13,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/arena.h"
+#include "base/file.h"
+
 /* glibc's <sys/mount.h> and the kernel's <linux/mount.h> of Debian 12 can't both be included. */
 int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
 int umount2(const char *target, int flags);
 #define UNMOUNT_NOFOLLOW 8
 
+#define MOUNTS_MAXIMUM ((size_t)4 * 1024 * 1024)
 #define RUN "/run"
 #define BACKING RUN "/b"
 #define LAYER RUN "/l"
@@ -236,9 +241,41 @@ int rootfs_attach(const struct rootfs_tree *tree, struct err *err)
 	return err_wrap(err, "root file system");
 }
 
+/* Where we mount something, or did: nothing may be there any more. */
+static const char *const targets[] = {TREE, MAKING, ROOTFS_PATH, WRITTEN, LAYER, BACKING};
+
+static bool is_ours(const char *place)
+{
+	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+		size_t length = strlen(targets[i]);
+
+		if (strncmp(place, targets[i], length) == 0 && (place[length] == '/' || !place[length]))
+			return true;
+	}
+	return false;
+}
+
+static int verify(struct err *err)
+{
+	struct arena *arena = arena_new();
+	char *rest = file_read(arena, "/proc/self/mountinfo", MOUNTS_MAXIMUM, NULL, err);
+	int rc = rest ? 0 : -1;
+	char *line;
+
+	while (rc == 0 && (line = strsep(&rest, "\n"))) {
+		const char *place = NULL;
+
+		for (unsigned field = 0; field < 5; field++) /* proc(5) */
+			place = strsep(&line, " ");
+		if (place && is_ours(place))
+			rc = err_set(err, ERR_SYSTEM, "root file system: %s stays mounted", place);
+	}
+	arena_free(arena);
+	return rc;
+}
+
 int rootfs_unmount(struct err *err)
 {
-	static const char *const targets[] = {TREE, MAKING, ROOTFS_PATH, WRITTEN, LAYER, BACKING};
 	struct stat st;
 
 	if (lstat(ROOTFS_SCRATCH, &st) < 0)
@@ -246,5 +283,5 @@ int rootfs_unmount(struct err *err)
 	for (size_t i = 0; i < sizeof targets / sizeof *targets; i++)
 		if (umount2(targets[i], UNMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT) /* it did not come to that */
 			return err_set_errno(err, errno, "root file system: %s stays mounted", targets[i]);
-	return 0;
+	return verify(err);
 }

@@ -43,7 +43,7 @@ struct rootfs_tree {
  */
 int rootfs_attach(const struct rootfs_tree *tree, struct err *err);
 
-/* Unmounts all of it; ERR_SYSTEM when something still holds it. Again is fine. */
+/* Unmounts all of it, and looks that nothing of it is mounted any more: ERR_SYSTEM. Again is fine. */
 int rootfs_unmount(struct err *err);
 
 #endif

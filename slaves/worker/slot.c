@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,15 @@ int64_t slot_process_start(pid_t pid)
 		start = strtoll(rest + 1, NULL, 10);
 	arena_free(arena);
 	return start;
+}
+
+/* Which start of the machine this is. */
+static const char *boot_id(struct arena *arena)
+{
+	struct err err = {0};
+	char *text = file_read(arena, "/proc/sys/kernel/random/boot_id", 100, NULL, &err);
+
+	return text ? strsep(&text, "\n") : "";
 }
 
 /* The record, or NULL when there is none that can be read. */
@@ -203,9 +213,9 @@ static json_t *to_json(const struct slot *slot, const struct slot_record *record
 
 	for (size_t i = 0; record->traces[i]; i++)
 		json_array_append_new(traces, json_string(record->traces[i]));
-	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:o}", "slot", (int)slot->number, "namespace",
+	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:I, s:s, s:I, s:I, s:o}", "slot", (int)slot->number, "namespace",
 		record->namespace, "build", record->build, "job", record->job, "kind", record->kind, "pid", (int)record->pid,
-		"process_start", (json_int_t)record->process_start, "started", (json_int_t)clock_wall_ms(), "expiry",
+		"process_start", (json_int_t)record->process_start, "boot", boot_id(slot->arena), "started", (json_int_t)clock_wall_ms(), "expiry",
 		(json_int_t)record->expiry, "traces", traces);
 }
 
@@ -251,7 +261,8 @@ static void kill_expired(const struct slot *slot)
 {
 	json_t *record = read_record(slot);
 	int64_t expiry = record ? jsonget_integer_or(record, "expiry", 0) : 0;
-	pid_t pid = record ? (pid_t)jsonget_integer_or(record, "pid", 0) : 0;
+	bool ours = record && strcmp(jsonget_string_or(record, "boot", ""), boot_id(slot->arena)) == 0;
+	pid_t pid = ours ? (pid_t)jsonget_integer_or(record, "pid", 0) : 0;
 	int fd = expiry && expiry < clock_wall_ms() && pid > 1 ? pidfd_open(pid, 0) : -1;
 
 	if (fd >= 0 && slot_process_start(pid) == jsonget_integer_or(record, "process_start", -1)) {
@@ -280,25 +291,39 @@ static int reap_one(const char *folder, const char *namespace, unsigned number, 
 	return rc;
 }
 
+/* After those that are named in it already. */
+static void tell_left(struct err *err, unsigned number, const struct err *left)
+{
+	const struct err before = *err;
+
+	err_set(err, left->kind, "%.600s%sslot %u: %.300s", before.text, *before.text ? "; " : "", number, left->text);
+}
+
 int slot_reap(const char *folder, const char *namespace, struct err *err)
 {
 	DIR *slots = opendir(folder);
 	const struct dirent *entry;
-	int removed = 0, failed = 0;
+	struct err all = {0};
+	int removed = 0;
 
 	if (!slots)
 		return err_set_errno(err, errno, "%s: cannot be read", folder);
 	while ((entry = readdir(slots))) {
 		char *end;
 		unsigned long number = strtoul(entry->d_name, &end, 10);
+		struct err left = {0};
 		int rc;
 
 		if (end == entry->d_name || strcmp(end, ".json") != 0 || number > 65535)
 			continue;
-		rc = reap_one(folder, namespace, (unsigned)number, err);
-		failed |= rc < 0;
+		rc = reap_one(folder, namespace, (unsigned)number, &left);
+		if (rc < 0)
+			tell_left(&all, (unsigned)number, &left);
 		removed += rc > 0;
 	}
 	closedir(slots);
-	return failed ? -1 : removed;
+	if (all.kind == ERR_NONE)
+		return removed;
+	*err = all;
+	return -1;
 }

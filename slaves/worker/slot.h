@@ -1,7 +1,7 @@
 /*
  * Places for workers, 0 … count - 1, and what is known of who has one. A slot is taken while some process holds the lock on
  * FOLDER/N.lock, so it is free again as soon as its holder and all it started are gone, however that came about. FOLDER/N.json
- * says what the worker in it is: namespace, build, job, kind, process, traces, expiry. It outlives a holder that was killed,
+ * says what the worker in it is: namespace, build, job, kind, process, boot, traces, expiry. It outlives a holder that was killed,
  * and then tells the reaper what is left. Times are milliseconds since 1970.
  */
 #ifndef BYOCI_SLAVES_SLOT_H
@@ -56,7 +56,7 @@ int slot_release(struct slot *slot, struct err *err);
 
 /*
  * Goes through all slots: what has no holder is removed, a holder past its expiry is killed (and removed the next time).
- * Returns how many were removed; -1 when one could not be, the others having been tried.
+ * Returns how many were removed; -1 when some could not be, the others having been tried: err names each of them.
  */
 int slot_reap(const char *folder, const char *namespace, struct err *err);
 

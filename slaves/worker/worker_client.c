@@ -71,7 +71,7 @@ static int receive(struct worker_client *client, struct worker_reply *reply, str
 static int ask(struct worker_client *client, enum worker_operation operation, const char *section, const char *digest,
 	const int *descriptors, struct err *err)
 {
-	const char *build = operation == WORKER_BUILD_BACKING || operation == WORKER_CHECK ? NULL : client->build;
+	const char *build = worker_wire_builds(operation) ? client->build : NULL;
 	struct worker_request request;
 	struct worker_reply reply;
 	struct err unread = {0};
@@ -234,6 +234,21 @@ int worker_client_collected(struct worker_client *client, struct err *err)
 int worker_client_stop(struct worker_client *client, struct err *err)
 {
 	return simply(client, WORKER_STOP, err);
+}
+
+int worker_client_reap(struct worker_client *client, struct err *err)
+{
+	return ask(client, WORKER_REAP, NULL, NULL, NULL, err);
+}
+
+int worker_client_reaped(struct worker_client *client, int *removed, struct err *err)
+{
+	struct worker_reply reply;
+
+	if (await(client, WORKER_REAP, &reply, err) < 0)
+		return -1;
+	*removed = reply.status;
+	return 0;
 }
 
 int worker_client_remove(struct worker_client *client, struct err *err)

@@ -71,6 +71,13 @@ int worker_client_collected(struct worker_client *client, struct err *err);
 /* Kills everything in the container; a command that was running ends with status WORKER_KILLED: wait for it afterwards. */
 int worker_client_stop(struct worker_client *client, struct err *err);
 
+/*
+ * Has removed what workers whose holders are gone have left. The answer comes within a minute: worker_client_fd() is readable.
+ * *removed: of how many workers. ERR_SYSTEM: what could not be removed. Only worker_client_close() may follow.
+ */
+int worker_client_reap(struct worker_client *client, struct err *err);
+int worker_client_reaped(struct worker_client *client, int *removed, struct err *err);
+
 /* Returns when nothing of the worker is left, container, cgroups, mounts and slot. Only worker_client_close() may follow. */
 int worker_client_remove(struct worker_client *client, struct err *err);
 

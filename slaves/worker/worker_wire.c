@@ -1,6 +1,5 @@
 #include "slaves/worker/worker_wire.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 enum field { FIELD_NONE, FIELD_ALLOWED, FIELD_NEEDED };
@@ -17,6 +16,7 @@ static const struct operation {
 	[WORKER_REMOVE] = {"remove", 0, FIELD_ALLOWED, FIELD_NONE, FIELD_NONE},
 	[WORKER_READY] = {"ready", 0, FIELD_NONE, FIELD_NEEDED, FIELD_NEEDED},
 	[WORKER_ATTACH] = {"attach", 1, FIELD_NEEDED, FIELD_NEEDED, FIELD_NEEDED},
+	[WORKER_REAP] = {"reap", 0, FIELD_NONE, FIELD_NONE, FIELD_NONE},
 	[WORKER_CHECK] = {"check", 0, FIELD_NONE, FIELD_NONE, FIELD_NONE},
 	[WORKER_COLLECT] = {"collect", 2, FIELD_NEEDED, FIELD_NEEDED, FIELD_NONE},
 };
@@ -33,6 +33,11 @@ static const enum err_kind kinds[] = {
 size_t worker_wire_descriptors(enum worker_operation operation)
 {
 	return operation < WORKER_OPERATIONS ? operations[operation].descriptors : 0;
+}
+
+bool worker_wire_builds(enum worker_operation operation)
+{
+	return operation < WORKER_OPERATIONS && operations[operation].build != FIELD_NONE;
 }
 
 const char *worker_wire_name(uint32_t operation)

@@ -10,6 +10,7 @@
  *   READY          job      digest         -                      text = digest of the backing, slot: a container without a tree
  *   ATTACH         job      both           [0] layer folder       the tree is in it
  *   START          job      both           [0] layer folder       as READY's: both in one
+ *   REAP           -        -              -                      status = workers whose leftovers were removed; error: what stays
  *   CHECK          -        -              -                      when what waits for its tree or its command is well
  *   EXEC           job      build          [0] stdout [1] stderr  status, when the command has ended; text = limits that were hit
  *   COLLECT        job      build          [0] files [1] notes    when all was written
@@ -25,12 +26,15 @@
  * ATTACH or START that failed. A connection is for no build until ATTACH or START; the job must be the same all the time, and
  * configured here as its digest says.
  *
+ * REAP ends its connection.
+ *
  * The connection may be handed from one process to another of the same user. The mounts in which a layer is found are those of
  * the process that made it.
  */
 #ifndef BYOCI_SLAVES_WORKER_WIRE_H
 #define BYOCI_SLAVES_WORKER_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,6 +57,7 @@ enum worker_operation {
 	WORKER_ATTACH,
 	WORKER_CHECK,
 	WORKER_COLLECT,
+	WORKER_REAP,
 	WORKER_OPERATIONS /* how many there are, and one */
 };
 
@@ -100,6 +105,7 @@ int worker_wire_check(const void *bytes, size_t length, size_t descriptors, stru
 
 /* How many descriptors an operation needs; its name for people ("?" for none). */
 size_t worker_wire_descriptors(enum worker_operation operation);
+bool worker_wire_builds(enum worker_operation operation); /* whether it may name a build */
 const char *worker_wire_name(uint32_t operation);
 
 /* The kind of error that a caller sees, and the other way round. */

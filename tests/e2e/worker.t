@@ -198,6 +198,19 @@ let_go "$caller"
 ok "both killed: the record stays" [ -e "$slots/0.json" ]
 ok "byoci-worker starts again" worker_start
 clean "and removes what was left"
+try reap
+like "$said" '^reaped 0$' "there is nothing to reap then"
+mkdir /sys/fs/cgroup/memory/byoci-"$BYOCI_NAMESPACE"-1 2>/dev/null || mkdir /sys/fs/cgroup/byoci-"$BYOCI_NAMESPACE"-1
+group=$(group_folders)
+jq -n --arg group "$group" '{kind: "lxc", traces: [$group]}' >"$slots/1.json"
+said=$("$scratch/worker-try" "$socket" reap 2>&1)
+like "$said" '^reaped 1$' "root can have leftovers reaped at once"
+clean "and they are gone"
+jq -n '{kind: "lxc", traces: ["/etc"]}' >"$slots/0.json"
+jq -n '{kind: "strange", traces: []}' >"$slots/1.json"
+try reap
+like "$said" '^failed .* reap: slot [01]: .*; slot [01]: ' "what can.t be removed is told, all of it"
+rm "$slots"/[01].json
 hold 5 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 0
 worker_kill TERM
 ok "byoci-worker ends, its worker does not" runs_in 0

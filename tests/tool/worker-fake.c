@@ -140,7 +140,8 @@ static void take(struct fake *fake, const struct worker_request *request, const 
 		reply(fake, WORKER_ATTACH, WORKER_OK, 0, "");
 		return;
 	case WORKER_CHECK:
-		reply(fake, WORKER_CHECK, WORKER_OK, 0, "");
+	case WORKER_REAP:
+		reply(fake, request->operation, WORKER_OK, 0, "");
 		return;
 	case WORKER_BUILD_BACKING:
 	case WORKER_OPERATIONS:

@@ -8,7 +8,7 @@
  *     start=JOB,DIGEST,LAYER  starts a worker; without DIGEST that of the configuration (BYOCI_ROOT, BYOCI_NAMESPACE)
  *     ready=JOB,DIGEST        starts one without a tree; attach=JOB,DIGEST,LAYER gives it one; check asks whether it is well
  *     exec, wait              begins the command, with our own descriptors 1 and 2; waits for its end
- *     stop, remove
+ *     stop, remove, reap
  *     collect=FILES,NOTES     has what the job keeps written into these two fifos
  *     hold                    waits for the end of standard input
  *     digest=BACKING          prints its digest as configured (BYOCI_ROOT, BYOCI_NAMESPACE); needs no worker: SOCKET may be -
@@ -143,6 +143,17 @@ static int step_check(struct try *try, const char *value, struct err *err)
 	return 0;
 }
 
+static int step_reap(struct try *try, const char *value, struct err *err)
+{
+	int removed;
+
+	(void)value;
+	if (worker_client_reap(try->client, err) < 0 || worker_client_reaped(try->client, &removed, err) < 0)
+		return -1;
+	printf("reaped %d\n", removed);
+	return 0;
+}
+
 static int step_exec(struct try *try, const char *value, struct err *err)
 {
 	(void)value;
@@ -265,7 +276,7 @@ static const struct step {
 	step_fn *call;
 } steps[] = {
 	{"build", step_build}, {"backing", step_backing}, {"start", step_start}, {"ready", step_ready},
-	{"attach", step_attach}, {"collect", step_collect}, {"check", step_check}, {"exec", step_exec}, {"wait", step_wait},
+	{"attach", step_attach}, {"collect", step_collect}, {"check", step_check}, {"reap", step_reap}, {"exec", step_exec}, {"wait", step_wait},
 	{"stop", step_stop}, {"remove", step_remove}, {"hold", step_hold}, {"digest", step_digest}, {"raw", step_raw},
 };
 

@@ -104,6 +104,10 @@ static void test_fields(void)
 	ok(!taken(&request, sizeof request, 0), "without its layer it is refused");
 	ok(worker_wire_request(&request, WORKER_CHECK, NULL, NULL, NULL, &err) == 0 && taken(&request, sizeof request, 0),
 		"CHECK needs nothing");
+	ok(worker_wire_request(&request, WORKER_REAP, NULL, NULL, NULL, &err) == 0 && taken(&request, sizeof request, 0),
+		"nor does REAP");
+	ok(!worker_wire_builds(WORKER_CHECK) && worker_wire_builds(WORKER_STOP) && !worker_wire_builds(WORKER_OPERATIONS),
+		"some operations name a build");
 	is(worker_wire_name(WORKER_OPERATIONS), "?", "an operation that does not exist has no name");
 	is(worker_wire_name(4000000000), "?", "nor has one that is far out");
 }
