@@ -16,6 +16,7 @@
 enum {
 	DEADLINE_MS = 30000,
 	CONNECTIONS = 1000,
+	MEMORY = 16 * 1024, /* bytes of a connection: half of it is read at once; all of it is wiped after each request */
 	ROUNDS = 8,    /* of MHD_run in one go */
 	SETTLE_MS = 50 /* what is answered sooner costs no system call to wait for */
 };
@@ -383,6 +384,7 @@ static struct MHD_Daemon *start(struct httpd *httpd, int fd)
 	return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, httpd,
 		MHD_OPTION_EXTERNAL_LOGGER, on_daemon_log, httpd, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_STRICT_FOR_CLIENT, 1,
 		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_CONNECTION_LIMIT, httpd->config.connections,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY,
 		MHD_OPTION_PER_IP_CONNECTION_LIMIT, httpd->config.connections_each, MHD_OPTION_NOTIFY_CONNECTION, on_connection, httpd,
 		MHD_OPTION_URI_LOG_CALLBACK, on_request_line, httpd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, httpd, MHD_OPTION_END);
 }
