@@ -72,6 +72,8 @@ const struct option option_table[] = {
 		.text = "How many workers there may be at a time."},
 	{NAMESPACE("lxd.socket", OPTION_PATH), .fallback = "/var/lib/lxd/unix.socket",
 		.text = "Where LXD listens, for backings with workers = lxd."},
+	{NAMESPACE("lxd.limit", OPTION_DURATION), .minimum = SECOND, .maximum = 3600 * SECOND, .fallback = "1m",
+		.text = "An answer of LXD that takes longer is trouble of the machine."},
 	{NAMESPACE("lxd.project", OPTION_NAME), .fallback = "default", .text = "LXD's project that its workers are in."},
 	{NAMESPACE("lxd.pool", OPTION_NAME), .fallback = "default", .text = "LXD's storage pool that its workers begin in."},
 	{NAMESPACE("backing.files", OPTION_PATH), .fallback = "/etc/byoci/{byoci}/files",

@@ -74,10 +74,16 @@ struct lxd *lxd_open_at(struct arena *arena, const char *socket, const char *pro
 struct lxd *lxd_open(struct arena *arena, const struct conf *conf, struct err *err)
 {
 	const char *socket, *project;
+	int64_t limit_ms;
+	struct lxd *lxd;
 
-	if (conf_text(conf, NULL, "lxd.socket", &socket, err) < 0 || conf_text(conf, NULL, "lxd.project", &project, err) < 0)
+	if (conf_text(conf, NULL, "lxd.socket", &socket, err) < 0 || conf_text(conf, NULL, "lxd.project", &project, err) < 0 ||
+		conf_integer(conf, NULL, "lxd.limit", &limit_ms, err) < 0)
 		return NULL;
-	return lxd_open_at(arena, socket, project, err);
+	lxd = lxd_open_at(arena, socket, project, err);
+	if (lxd)
+		lxd->limit_ms = limit_ms;
+	return lxd;
 }
 
 void lxd_close(struct lxd *lxd)
@@ -90,7 +96,8 @@ void lxd_close(struct lxd *lxd)
 
 void lxd_limit(struct lxd *lxd, int64_t limit_ms)
 {
-	lxd->limit_ms = limit_ms;
+	if (limit_ms < lxd->limit_ms)
+		lxd->limit_ms = limit_ms;
 }
 
 const char *lxd_socket(const struct lxd *lxd)

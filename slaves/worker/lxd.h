@@ -16,13 +16,13 @@
 
 struct lxd;
 
-/* By the options lxd.socket and lxd.project. Nothing is asked yet. */
+/* By the options lxd.socket, lxd.project and lxd.limit. Nothing is asked yet. */
 struct lxd *lxd_open(struct arena *arena, const struct conf *conf, struct err *err);
 /* By their values. The folder of the socket is held, so that it is found when mounts cover it. */
 struct lxd *lxd_open_at(struct arena *arena, const char *socket, const char *project, struct err *err);
 void lxd_close(struct lxd *lxd);
 
-/* How long a request may take; a minute unless it is said. */
+/* How long a request may take at most; a minute, or option lxd.limit, unless this is less. */
 void lxd_limit(struct lxd *lxd, int64_t limit_ms);
 
 const char *lxd_socket(const struct lxd *lxd);  /* as it was given */

@@ -45,6 +45,14 @@ static struct lxd_cage *own(struct cage *cage)
 	return (struct lxd_cage *)cage;
 }
 
+/* What LXD says, or does not say, is the machine's trouble, and not that a section, a backing or a request is wrong. */
+static int trouble(struct err *err)
+{
+	if (err->kind != ERR_CONFIG)
+		err->kind = ERR_SYSTEM;
+	return -1;
+}
+
 /* Words of the slot's record: SOCKET PROJECT INSTANCE. */
 enum { TRACE_SOCKET, TRACE_PROJECT, TRACE_INSTANCE, TRACES };
 
@@ -229,7 +237,7 @@ static int start_all(struct lxd_cage *cage, char digest[static WORKER_DIGEST_SIZ
 	if (!cage->cgroup)
 		return -1;
 	if (start_instance(cage, digest, err) < 0)
-		return -1;
+		return trouble(err);
 	return change_root(cage, cage->backing, err);
 }
 
@@ -242,8 +250,10 @@ static struct cage *start(struct arena *arena, const struct cage_want *want, cha
 	*cage = (struct lxd_cage){
 		.cage.kind = &lxd_cage_kind, .arena = arena, .want = *want, .brood = BROOD_INIT, .mounts = -1, .backing = -1};
 	cage->lxd = lxd_open(arena, want->conf, err);
-	if (!cage->lxd)
+	if (!cage->lxd) {
+		trouble(err);
 		return NULL;
+	}
 	if (start_all(cage, digest, err) == 0)
 		return &cage->cage;
 	if (remove_all(&cage->cage, &left) < 0)
@@ -273,18 +283,37 @@ static int place(struct cage *base, const struct cage_layer *layer, struct err *
 	let_go(&cage->mounts);
 	if (rc == 0)
 		rc = lxd_instance_tell(cage->lxd, cage->want.name, layer->build, err);
-	return rc;
+	return rc < 0 ? trouble(err) : 0;
+}
+
+/*
+ * LXD's command has ended when nobody has its output open any more. So a shell around the program kills, when that has ended, what
+ * it left running; `kill` is the shell's own and starts no process. It says nothing itself.
+ */
+static const char *const around[] = {"/bin/sh", "-c", "exec 3>&2 2>/dev/null; \"$@\" 2>&3 3>&-; s=$?; kill -9 -1; exit $s", "sh"};
+
+static const char *const *wrap(struct arena *arena, const char *const *argv)
+{
+	size_t count = 0, head = sizeof around / sizeof *around;
+	const char **words;
+
+	while (argv[count])
+		count++;
+	words = arena_alloc(arena, (head + count + 1) * sizeof *words);
+	memcpy(words, around, sizeof around);
+	memcpy(words + head, argv, count * sizeof *words);
+	return words;
 }
 
 static int exec(struct cage *base, const struct cage_program *program, struct err *err)
 {
 	struct lxd_cage *cage = own(base);
-	const struct lxd_exec run = {.lxd = cage->lxd, .instance = cage->want.name, .argv = program->argv, .folder = CAGE_FOLDER,
-		.out = program->out, .errors = program->errors, .limit_ms = EXPIRY_MS};
+	const struct lxd_exec run = {.lxd = cage->lxd, .instance = cage->want.name, .argv = wrap(cage->arena, program->argv),
+		.folder = CAGE_FOLDER, .out = program->out, .errors = program->errors, .limit_ms = EXPIRY_MS};
 	pid_t pid;
 
 	if (lxd_exec_start(&run, &pid, &cage->end, err) < 0)
-		return -1;
+		return trouble(err);
 	return brood_watch(&cage->brood, pid, err);
 }
 
@@ -317,7 +346,7 @@ static int stop(struct cage *base, struct err *err)
 		kill(cage->brood.command, SIGKILL); /* it only listens */
 	let_go(&cage->mounts);
 	if (lxd_instance_delete(cage->lxd, cage->want.name, err) < 0)
-		return -1;
+		return trouble(err);
 	cage->stopped = true;
 	return brood_await(&cage->brood, err);
 }
@@ -341,7 +370,7 @@ static int ended(struct cage *base, int *status, char text[static WORKER_TEXT_SI
 		log_warning(LOG_WHAT("instance"), LOG_ERR(&left));
 	if (cage->end->err.kind != ERR_NONE) {
 		*err = cage->end->err;
-		return -1;
+		return trouble(err);
 	}
 	*status = cage->end->status;
 	return 1;
@@ -352,7 +381,7 @@ static int check(struct cage *base, struct err *err)
 	struct lxd_cage *cage = own(base);
 
 	brood_reap(&cage->brood);
-	return lxd_instance_check(cage->lxd, cage->want.name, cage->pid, err);
+	return lxd_instance_check(cage->lxd, cage->want.name, cage->pid, err) < 0 ? trouble(err) : 0;
 }
 
 static int root(const struct cage *base, struct err *err)

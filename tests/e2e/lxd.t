@@ -5,10 +5,7 @@
 worker_kind=lxd
 # shellcheck source=tests/e2e/worker.sh
 . "$(dirname "$0")/worker.sh"
-# shellcheck source=tests/e2e/lxd-lib.sh
-. "$checkout/tests/e2e/lxd-lib.sh"
 
-ok "LXD starts by hand" lxd_start || bail_out "$(tail -n 20 "$lxd_log" "$scratch/lxd.out")"
 ok "byoci-worker listens" worker_start || bail_out "$(cat "$scratch/worker.log")"
 
 runs plain <<-'SH'

@@ -138,3 +138,8 @@ if [ ! -f "$cache/backing-$digest.tar" ]; then
 		mv "$cache/.$digest.$$" "$cache/backing-$digest.tar"
 fi
 is "$(stat -c %u "$state/worker/backings/$digest/rootfs/etc")" 0 "a backing does not depend on the ids of workers"
+if [ "${worker_kind:-lxc}" = lxd ]; then
+	# shellcheck source=tests/e2e/lxd-lib.sh
+	. "$checkout/tests/e2e/lxd-lib.sh"
+	ok "LXD starts by hand" lxd_start || bail_out "$(tail -n 20 "$lxd_log" "$scratch/lxd.out")"
+fi
