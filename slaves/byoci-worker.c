@@ -29,6 +29,7 @@
 #include "slaves/worker/cage.h"
 #include "slaves/worker/cgroup.h"
 #include "slaves/worker/handler.h"
+#include "slaves/worker/nat.h"
 #include "slaves/worker/slot.h"
 
 #define REAP_EVERY_MS 60000
@@ -202,6 +203,15 @@ static int read_configuration(struct server *server, struct err *err)
 	return file_make_folder(server->slots, 0711, err);
 }
 
+/* Workers without nat need none of it. */
+static void settle_network(const struct server *server)
+{
+	struct err err = {0};
+
+	if (nat_settle(server->conf, &err) < 0)
+		log_error(LOG_WHAT("network"), LOG_ERR(&err));
+}
+
 static int start(struct server *server, struct err *err)
 {
 	const char *path;
@@ -210,6 +220,7 @@ static int start(struct server *server, struct err *err)
 		return err_set(err, ERR_USAGE, "must be run by root: workers take mounts and id maps");
 	if (conf_check(server->conf, err) < 0 || read_configuration(server, err) < 0 || cgroup_step_aside(server->arena, err) < 0)
 		return -1;
+	settle_network(server);
 	if (conf_text(server->conf, NULL, "worker.socket", &path, err) < 0 || set_up_signals(server, err) < 0)
 		return -1;
 	server->listener = sock_listen(path, SOCK_SEQPACKET, err);
@@ -272,14 +283,25 @@ static int check_backing(const struct conf *conf, const char *name)
 	return 0;
 }
 
+static int remove_network(const struct conf *conf)
+{
+	struct err err = {0};
+
+	if (geteuid() != 0)
+		return say_wrong("must be run by root");
+	return nat_remove(conf_namespace(conf), &err) < 0 ? fail(&err) : 0;
+}
+
 static void help(void)
 {
 	puts("Usage: byoci-worker -n NAMESPACE [-O NAME=VALUE]... [serve]\n"
 		"       byoci-worker -n NAMESPACE [-O NAME=VALUE]... build-backing NAME\n"
-		"       byoci-worker -n NAMESPACE [-O NAME=VALUE]... check-backing NAME\n\n"
+		"       byoci-worker -n NAMESPACE [-O NAME=VALUE]... check-backing NAME\n"
+		"       byoci-worker -n NAMESPACE [-O NAME=VALUE]... remove-network\n\n"
 		"serve           makes workers for the slave's user, who asks over the socket (option worker.socket); the default\n"
 		"build-backing   builds the root file system [backing/NAME] unless it is there, and prints its digest\n"
-		"check-backing   prints its digest if it is built as it is configured now; 75: it is not\n");
+		"check-backing   prints its digest if it is built as it is configured now; 75: it is not\n"
+		"remove-network  takes away the bridge and the rules of workers with network = nat; the next of them makes them again\n");
 }
 
 static int run(struct server *server, int argc, char *const *argv)
@@ -292,6 +314,8 @@ static int run(struct server *server, int argc, char *const *argv)
 		return build_backing(server->conf, argv[1], true);
 	if (argc == 2 && strcmp(argv[0], "check-backing") == 0)
 		return check_backing(server->conf, argv[1]);
+	if (argc == 1 && strcmp(argv[0], "remove-network") == 0)
+		return remove_network(server->conf);
 	return say_wrong("what is asked for is not known");
 }
 

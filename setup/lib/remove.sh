@@ -63,6 +63,19 @@ remove_cgroups() {
 	done < <(find /sys/fs/cgroup -depth -type d \( -name "byoci-$namespace-[0-9]*" -o -path "*/byoci-$namespace-[0-9]*/*" \) 2>/dev/null)
 }
 
+# What workers with network = nat had on the host: slaves/worker/nat.h.
+remove_network() {
+	local bridge family
+	bridge=byo$(printf %s "$namespace" | sha256sum | cut -c1-8)
+	if ip link show "$bridge" >/dev/null 2>&1; then
+		ip link delete "$bridge"
+		say_changed "removed the bridge $bridge"
+	fi
+	for family in inet bridge; do
+		! nft delete table "$family" "byoci_$namespace" 2>/dev/null || say_changed "removed the rules of nftables ($family)"
+	done
+}
+
 # remove_folder PATH: never through a mount.
 remove_folder() {
 	[ -e "$1" ] || return 0
@@ -135,6 +148,7 @@ remove() {
 	remove_processes
 	remove_mounts
 	remove_cgroups
+	remove_network
 	remove_subids
 	remove_accounts
 	remove_state

@@ -16,11 +16,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
+#include "base/strv.h"
 #include "slaves/worker/cage.h"
 #include "slaves/worker/seccomp.h"
 
 #define INIT "/dev/init" /* inside; /dev is a tmpfs of the container's own */
+#define SYSTEMD_LIMIT_US (30 * 1000000)
 #define STOP_LIMIT_S 10
 #define LOG_MAXIMUM (1024 * 1024)
 
@@ -90,15 +93,16 @@ static int configure_files(const struct lxc *lxc, const struct lxc_want *want, s
 		set(lxc, "lxc.log.file", lxc->log, err) < 0 ||
 		setf(lxc, err, "lxc.rootfs.path", "dir:%s", want->rootfs) < 0 ||
 		setf(lxc, err, "lxc.mount.entry", "tmpfs dev/shm tmpfs nosuid,nodev,create=dir,mode=1777,size=%lld 0 0",
-		(long long)want->limits.memory / 2) < 0 ||
+		(long long)want->shared) < 0 ||
 		setf(lxc, err, "lxc.mount.entry", "%s %s none bind,ro,nosuid,nodev,create=file 0 0", init, INIT + 1) < 0)
 		return -1;
 	return 0;
 }
 
-/* Debian's AppArmor profile for containers, where AppArmor is on and knows it. */
-static int configure_apparmor(const struct lxc *lxc, struct err *err)
+/* Debian's AppArmor profile for containers, where AppArmor is on and knows it; the default one lets nothing be mounted. */
+static int configure_apparmor(const struct lxc *lxc, unsigned features, struct err *err)
 {
+	const char *profile = features ? "lxc-container-default-with-nesting" : "lxc-container-default-cgns";
 	struct err unread = {0};
 	const char *on = file_read(lxc->arena, "/sys/module/apparmor/parameters/enabled", 16, NULL, &unread);
 	const char *profiles;
@@ -106,8 +110,8 @@ static int configure_apparmor(const struct lxc *lxc, struct err *err)
 	if (!on || *on != 'Y')
 		return 0;
 	profiles = file_read(lxc->arena, "/sys/kernel/security/apparmor/profiles", LOG_MAXIMUM, NULL, &unread);
-	if (profiles && strstr(profiles, "lxc-container-default-cgns "))
-		return set(lxc, "lxc.apparmor.profile", "lxc-container-default-cgns", err);
+	if (profiles && strstr(profiles, arena_printf(lxc->arena, "%s ", profile)))
+		return set(lxc, "lxc.apparmor.profile", profile, err);
 	return set(lxc, "lxc.apparmor.profile", "unconfined", err);
 }
 
@@ -122,13 +126,8 @@ static int configure_groups(const struct lxc *lxc, const struct lxc_want *want, 
 
 static int configure_tables(const struct lxc *lxc, const struct lxc_want *want, struct err *err)
 {
-	struct lxc_settings settings = {.arena = lxc->arena};
-
-	lxc_settings_fixed(&settings, want->features);
-	if (lxc_settings_limits(&settings, &want->limits, want->cgroup, err) < 0)
-		return -1;
-	for (size_t i = 0; i < settings.count; i++)
-		if (set(lxc, settings.list[i].key, settings.list[i].value, err) < 0)
+	for (size_t i = 0; i < want->settings->count; i++)
+		if (set(lxc, want->settings->list[i].key, want->settings->list[i].value, err) < 0)
 			return -1;
 	return 0;
 }
@@ -137,8 +136,7 @@ static int configure(const struct lxc *lxc, const struct lxc_want *want, struct 
 {
 	if (configure_tables(lxc, want, err) < 0 || setf(lxc, err, "lxc.idmap", "u 0 %lld %d", (long long)want->ids, CAGE_IDS) < 0 ||
 		setf(lxc, err, "lxc.idmap", "g 0 %lld %d", (long long)want->ids, CAGE_IDS) < 0 ||
-		set(lxc, "lxc.net.0.type", "empty", err) < 0 || set(lxc, "lxc.net.0.flags", "up", err) < 0 || /* of lo */
-		configure_apparmor(lxc, err) < 0 || configure_groups(lxc, want, err) < 0)
+		configure_apparmor(lxc, want->features, err) < 0 || configure_groups(lxc, want, err) < 0)
 		return -1;
 	return configure_files(lxc, want, err);
 }
@@ -161,17 +159,35 @@ static struct lxc *new_container(struct arena *arena, const struct lxc_want *wan
 	return lxc->container ? lxc : NULL;
 }
 
+/* Until it listens to systemctl; before, a test would be told that there is none. */
+static int await_systemd(const struct lxc *lxc, struct err *err)
+{
+	const char *socket = arena_printf(lxc->arena, "/proc/%d/root/run/systemd/private", (int)lxc->container->init_pid(lxc->container));
+	struct pollfd init = {.fd = lxc->init, .events = POLLIN};
+	int64_t deadline_us = clock_monotonic_us() + SYSTEMD_LIMIT_US;
+	struct stat st;
+
+	while (lstat(socket, &st) < 0) {
+		if (clock_monotonic_us() > deadline_us)
+			return err_set(err, ERR_TIMEOUT, "container: systemd does not answer");
+		if (poll(&init, 1, 2) != 0)
+			return err_set(err, ERR_SYSTEM, "container: systemd has ended");
+	}
+	return 0;
+}
+
 /* liblxc puts whoever starts a container into the container's groups, and takes them out again only when all goes well. */
 static int start_and_return(struct lxc *lxc, const struct lxc_want *want, struct err *err)
 {
-	char *const init[] = {(char *)(uintptr_t)INIT, (char *)(uintptr_t)"-P", NULL};
+	char *const tiny[] = {(char *)(uintptr_t)INIT, (char *)(uintptr_t)"-P", NULL};
+	char *const systemd[] = {(char *)(uintptr_t)LXC_SYSTEMD, NULL};
 	bool started;
 
 	if (seccomp_close_unknown(err) < 0)
 		return -1;
 	lxc->container->want_daemonize(lxc->container, true);
 	lxc->container->want_close_all_fds(lxc->container, true);
-	started = lxc->container->start(lxc->container, 0, init);
+	started = lxc->container->start(lxc->container, 0, want->features & SECCOMP_SYSTEMD ? systemd : tiny);
 	if (cgroup_return(want->cgroup, err) < 0)
 		return -1;
 	if (!started)
@@ -179,6 +195,8 @@ static int start_and_return(struct lxc *lxc, const struct lxc_want *want, struct
 	lxc->init = lxc->container->init_pidfd(lxc->container);
 	if (lxc->init < 0)
 		return set_from_log(lxc, "watched", err);
+	if (want->features & SECCOMP_SYSTEMD)
+		return await_systemd(lxc, err);
 	return 0;
 }
 
@@ -197,11 +215,10 @@ struct lxc *lxc_start(struct arena *arena, const struct lxc_want *want, struct e
 
 int lxc_run(struct lxc *lxc, const struct lxc_program *program, pid_t *pid, struct err *err)
 {
-	static const char *const environment[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
-		"LANG=C.UTF-8", "CI=true", NULL};
 	lxc_attach_command_t run = {.program = (char *)(uintptr_t)program->argv[0], .argv = (char **)(uintptr_t)program->argv};
 	lxc_attach_options_t options = LXC_ATTACH_OPTIONS_DEFAULT;
 	int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct strv environment = STRV_INIT;
 	int rc;
 
 	if (in < 0)
@@ -209,7 +226,11 @@ int lxc_run(struct lxc *lxc, const struct lxc_program *program, pid_t *pid, stru
 	options.attach_flags |= LXC_ATTACH_NO_NEW_PRIVS;
 	options.initial_cwd = (char *)(uintptr_t)program->folder;
 	options.env_policy = LXC_ATTACH_CLEAR_ENV;
-	options.extra_env_vars = (char **)(uintptr_t)environment;
+	strv_pushl(&environment, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "CI=true",
+		NULL);
+	for (const char *const *more = program->environment; more && *more; more++)
+		strv_push(&environment, *more);
+	options.extra_env_vars = environment.v;
 	options.uid = 0;
 	options.gid = 0;
 	options.stdin_fd = in;
@@ -217,6 +238,7 @@ int lxc_run(struct lxc *lxc, const struct lxc_program *program, pid_t *pid, stru
 	options.stderr_fd = program->errors;
 	rc = lxc->container->attach(lxc->container, lxc_attach_run_command, &run, &options, pid);
 	close(in);
+	strv_release(&environment);
 	return rc < 0 ? set_from_log(lxc, "entered", err) : 0;
 }
 
@@ -246,6 +268,11 @@ int lxc_check(const struct lxc *lxc, struct err *err)
 	if (poll(&init, 1, 0) != 0)
 		return err_set(err, ERR_SYSTEM, "container: its first process has ended");
 	return 0;
+}
+
+int lxc_init(const struct lxc *lxc)
+{
+	return lxc->init;
 }
 
 int lxc_kill(struct lxc *lxc, struct err *err)

@@ -13,6 +13,8 @@
 #include "slaves/worker/cgroup.h"
 #include "slaves/worker/lxc_settings.h"
 
+#define LXC_SYSTEMD "/usr/lib/systemd/systemd" /* inside; of the backing */
+
 struct lxc;
 
 struct lxc_want {
@@ -20,12 +22,16 @@ struct lxc_want {
 	const char *rootfs;    /* folder; an overlay is fine */
 	const char *scratch;   /* empty folder for files of liblxc's and ours, not seen from inside */
 	int64_t ids;           /* root inside is this id outside, of CAGE_IDS */
-	unsigned features;     /* of enum seccomp_feature */
-	struct lxc_limits limits;
+	unsigned features;     /* of enum seccomp_feature: SECCOMP_SYSTEMD is its init then */
+	const struct lxc_settings *settings; /* limits, network, … */
+	int64_t shared;        /* bytes of its /dev/shm */
 	const struct cgroup *cgroup;
 };
 
-/* Starts it with an init that only waits and reaps (catatonit). Every limit holds, or it does not start. */
+/*
+ * Starts it with an init that only waits and reaps (catatonit), or with systemd: then it returns when systemd answers. Every limit
+ * holds, or it does not start.
+ */
 struct lxc *lxc_start(struct arena *arena, const struct lxc_want *want, struct err *err);
 
 /*
@@ -36,11 +42,15 @@ struct lxc_program {
 	const char *const *argv; /* NULL-ended; argv[0] is a path inside */
 	const char *folder;
 	int out, errors;         /* its descriptors 1 and 2; 0 is /dev/null */
+	const char *const *environment; /* beside the usual variables; NULL-ended */
 };
 int lxc_run(struct lxc *lxc, const struct lxc_program *program, pid_t *pid, struct err *err);
 
 /* Puts a detached mount on a folder inside; the folder is not followed when it is a link. */
 int lxc_place(const struct lxc *lxc, int mount, const char *folder, struct err *err);
+
+/* A pidfd of its first process; borrowed. */
+int lxc_init(const struct lxc *lxc);
 
 /* Whether its first process still runs. */
 int lxc_check(const struct lxc *lxc, struct err *err);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -12,8 +13,11 @@
 #include "slaves/worker/brood.h"
 #include "slaves/worker/cgroup.h"
 #include "slaves/worker/lxc.h"
+#include "slaves/worker/lxc_job.h"
+#include "slaves/worker/network.h"
 #include "slaves/worker/rootfs.h"
 
+#define LINK "link " /* begins the trace of a link on the host; the others are control groups */
 #define DISK_FULL 4096 /* bytes: fewer are as good as none */
 
 struct lxc_cage {
@@ -23,6 +27,7 @@ struct lxc_cage {
 	struct cgroup *cgroup;
 	struct lxc *lxc; /* NULL: not started, or killed */
 	struct brood brood;
+	struct lxc_job job;
 	int backing; /* held: a backing that is open is not removed */
 };
 
@@ -34,15 +39,40 @@ static struct lxc_cage *own(struct cage *cage)
 static const char *const *traces(struct arena *arena, const struct conf *conf, const char *name, struct err *err)
 {
 	const struct cgroup *cgroup = cgroup_find(arena, err);
+	const char *const *groups = cgroup ? cgroup_folders(cgroup, arena, name) : NULL;
+	const char **all;
+	char link[IFNAMSIZ];
+	size_t count = 0;
 
 	(void)conf;
-	return cgroup ? cgroup_folders(cgroup, arena, name) : NULL;
+	if (!groups)
+		return NULL;
+	while (groups[count])
+		count++;
+	all = arena_alloc(arena, (count + 2) * sizeof *all);
+	memcpy(all, groups, count * sizeof *all);
+	nat_link_name(link, name);
+	all[count] = arena_printf(arena, LINK "%s", link);
+	return all;
 }
 
-static int reap(struct arena *arena, const char *const *folders, struct err *err)
+static int reap(struct arena *arena, const char *const *all, struct err *err)
 {
-	(void)arena;
-	return cgroup_remove(folders, err);
+	const char **groups;
+	size_t count = 0, kept = 0;
+
+	while (all[count])
+		count++;
+	groups = arena_alloc(arena, (count + 1) * sizeof *groups);
+	for (size_t i = 0; i < count; i++)
+		if (strncmp(all[i], LINK, strlen(LINK)) != 0)
+			groups[kept++] = all[i];
+	if (cgroup_remove(groups, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		if (strncmp(all[i], LINK, strlen(LINK)) == 0 && nat_gone(all[i] + strlen(LINK), err) < 0)
+			return -1;
+	return 0;
 }
 
 static int open_backing(const struct cage_want *want, char backing[static WORKER_DIGEST_SIZE], struct err *err)
@@ -57,7 +87,7 @@ static int open_backing(const struct cage_want *want, char backing[static WORKER
 
 static int mount_rootfs(struct lxc_cage *cage, char backing[static WORKER_DIGEST_SIZE], struct err *err)
 {
-	struct rootfs rootfs = {.ids = cage->want.ids, .size = cage->want.disk};
+	struct rootfs rootfs = {.ids = cage->want.ids, .disk = &cage->job.disk};
 	int rc;
 
 	cage->backing = open_backing(&cage->want, backing, err);
@@ -73,22 +103,25 @@ static int mount_rootfs(struct lxc_cage *cage, char backing[static WORKER_DIGEST
 static int start_container(struct lxc_cage *cage, struct err *err)
 {
 	const struct cage_want *want = &cage->want;
+	struct lxc_settings settings = {.arena = cage->arena};
 	const struct lxc_want container = {
 		.name = want->name,
 		.rootfs = ROOTFS_PATH,
 		.scratch = ROOTFS_SCRATCH,
 		.ids = want->ids,
-		.limits = {
-			.memory = want->memory + want->disk, /* what is written to a tmpfs is charged to who writes it */
-			.processes = want->processes,
-			.cpus = want->cpus,
-		},
+		.features = cage->job.features,
+		.settings = &settings,
+		.shared = want->memory / 2,
 		.cgroup = cage->cgroup,
 	};
 
+	if (lxc_job_settings(&cage->job, want, cage->cgroup, &settings, err) < 0)
+		return -1;
 	cage->lxc = lxc_start(cage->arena, &container, err);
 	CRASH_POINT("worker.container-started");
-	return cage->lxc ? 0 : -1;
+	if (!cage->lxc)
+		return -1;
+	return network_begin(&cage->job.network, lxc_init(cage->lxc), ROOTFS_EMPTY, err);
 }
 
 static int remove_all(struct cage *base, struct err *err);
@@ -101,7 +134,8 @@ static struct cage *start(struct arena *arena, const struct cage_want *want, cha
 
 	*cage = (struct lxc_cage){.cage.kind = &lxc_cage_kind, .arena = arena, .want = *want, .brood = BROOD_INIT, .backing = -1};
 	cage->cgroup = cgroup_find(arena, err);
-	if (!cage->cgroup)
+	if (!cage->cgroup || lxc_job_read(&cage->job, arena, want, err) < 0 ||
+		network_prepare(&cage->job.network, arena, want->conf, err) < 0)
 		return NULL;
 	if (mount_rootfs(cage, backing, err) == 0 && start_container(cage, err) == 0)
 		return &cage->cage;
@@ -129,7 +163,8 @@ static int place(struct cage *base, const struct cage_layer *layer, struct err *
 static int exec(struct cage *base, const struct cage_program *program, struct err *err)
 {
 	struct lxc_cage *cage = own(base);
-	const struct lxc_program run = {.argv = program->argv, .folder = CAGE_FOLDER, .out = program->out, .errors = program->errors};
+	const struct lxc_program run = {.argv = program->argv, .folder = CAGE_FOLDER, .out = program->out, .errors = program->errors,
+		.environment = network_environment(&cage->job.network)};
 	pid_t pid;
 
 	if (lxc_run(cage->lxc, &run, &pid, err) < 0)
@@ -163,8 +198,9 @@ static void describe(const struct lxc_cage *cage, char text[static WORKER_TEXT_S
 	text[0] = '\0';
 	if (killed)
 		length += snprintf(text, WORKER_TEXT_SIZE,
-			"the memory limit (%lld MiB, disk of %lld MiB included) was reached: %lld processes were killed. ",
-			(long long)(want->memory + want->disk) >> 20, (long long)want->disk >> 20, (long long)killed);
+			"the memory limit (%lld MiB%s) was reached: %lld processes were killed. ", (long long)lxc_job_memory(&cage->job, want) >> 20,
+			cage->job.disk.image ? "" : arena_printf(cage->arena, ", disk of %lld MiB included", (long long)want->disk >> 20),
+			(long long)killed);
 	if (refused)
 		length += snprintf(text + length, WORKER_TEXT_SIZE - (size_t)length, "the limit of %lld processes was reached. ",
 			(long long)want->processes);
@@ -175,6 +211,7 @@ static void describe(const struct lxc_cage *cage, char text[static WORKER_TEXT_S
 static int stop(struct cage *base, struct err *err)
 {
 	struct lxc_cage *cage = own(base);
+	struct err ignored = {0};
 	int rc;
 
 	if (!cage->lxc)
@@ -186,6 +223,8 @@ static int stop(struct cage *base, struct err *err)
 		rc = lxc_await(cage->lxc, err);
 	lxc_free(cage->lxc);
 	cage->lxc = NULL;
+	if (network_end(&cage->job.network, rc < 0 ? &ignored : err) < 0)
+		rc = -1;
 	return rc;
 }
 
@@ -229,7 +268,7 @@ static int remove_all(struct cage *base, struct err *err)
 	if (stop(base, err) < 0)
 		log_warning(LOG_WHAT("container"), LOG_ERR(err));
 	CRASH_POINT("worker.container-gone");
-	if (brood_empty(&cage->brood, err) < 0 || rootfs_unmount(err) < 0)
+	if (brood_empty(&cage->brood, err) < 0 || rootfs_unmount(err) < 0 || disk_gone(&cage->job.disk, err) < 0)
 		rc = -1;
 	CRASH_POINT("worker.unmounted");
 	brood_release(&cage->brood);

@@ -211,7 +211,8 @@ static int start_instance(struct lxd_cage *cage, const char *digest, struct err 
 /* The files of the backing instead of those of the image. */
 static int change_root(const struct lxd_cage *cage, int backing, struct err *err)
 {
-	const struct rootfs rootfs = {.ids = cage->want.ids, .size = cage->want.disk, .backing = backing};
+	struct disk disk = {.size = cage->want.disk, .loop = -1};
+	const struct rootfs rootfs = {.ids = cage->want.ids, .disk = &disk, .backing = backing};
 
 	return rootfs_mount(&rootfs, err) < 0 ? -1 : lxd_root_change(cage->mounts, ROOTFS_PATH, err);
 }

@@ -160,22 +160,15 @@ static int mount_run(struct err *err)
 {
 	if (mount("byoci", RUN, "tmpfs", MS_NOSUID | MS_NODEV, "size=16m,mode=755") < 0)
 		return err_set_errno(err, errno, "a private " RUN " cannot be mounted");
-	if (mkdir(ROOTFS_SCRATCH, 0711) < 0)
-		return err_set_errno(err, errno, ROOTFS_SCRATCH ": the folder cannot be made");
+	if (mkdir(ROOTFS_SCRATCH, 0711) < 0 || mkdir(ROOTFS_EMPTY, 0555) < 0)
+		return err_set_errno(err, errno, RUN ": its folders cannot be made");
 	return 0;
 }
 
 static int mount_written(const struct rootfs *rootfs, struct err *err)
 {
-	char options[96];
-	long long files = rootfs->size / 4096;
-
-	snprintf(options, sizeof options, "size=%lld,nr_inodes=%lld,mode=755", (long long)rootfs->size, files < 16384 ? 16384
-		: files);
-	if (make_folder(WRITTEN, 0, err) < 0)
+	if (make_folder(WRITTEN, 0, err) < 0 || disk_mount(rootfs->disk, WRITTEN, err) < 0)
 		return -1;
-	if (mount("byoci", WRITTEN, "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
-		return err_set_errno(err, errno, "a disk of %lld bytes cannot be mounted", (long long)rootfs->size);
 	if (make_folder(WRITTEN "/u", rootfs->ids, err) < 0 || make_folder(WRITTEN "/k", rootfs->ids, err) < 0 ||
 		make_folder(WRITTEN "/u" CAGE_FOLDER, rootfs->ids, err) < 0)
 		return -1;

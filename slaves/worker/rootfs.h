@@ -1,8 +1,8 @@
 /*
  * The root file system of one worker, made of mounts in a mount namespace of the calling process, below a private /run:
  * an overlay over the backing, id-mapped into the worker's range (mount_setattr(2); needs real root), with everything that is
- * written on a tmpfs of a given size. The tree is a second overlay, over a folder of the slave's that is id-mapped too, with
- * what is written on the same tmpfs: it can come when a container runs in the first one already. Nothing is copied; nothing
+ * written on a disk (disk.h). The tree is a second overlay, over a folder of the slave's that is id-mapped too, with
+ * what is written on the same disk: it can come when a container runs in the first one already. Nothing is copied; nothing
  * outlives the mount namespace.
  */
 #ifndef BYOCI_SLAVES_ROOTFS_H
@@ -13,14 +13,17 @@
 
 #include "base/err.h"
 #include "slaves/worker/cage.h"
+#include "slaves/worker/disk.h"
 
 #define ROOTFS_PATH "/run/r" /* the merged root file system */
 #define ROOTFS_SCRATCH "/run/s" /* a folder for files of the handler's own (the mapped root may pass through it) */
 
+#define ROOTFS_EMPTY "/run/e" /* an empty folder, for processes that need none */
+
 struct rootfs {
 	int64_t ids;  /* what root in the worker is outside */
 	int backing;  /* folder whose files belong to 0, 1, …: they belong to ids, ids + 1, … */
-	int64_t size; /* bytes that can be written */
+	struct disk *disk; /* where what is written goes */
 };
 
 /*

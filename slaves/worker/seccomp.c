@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -14,6 +15,15 @@
 
 #define NEWEST_KNOWN 466 /* removexattrat(2), of Linux 6.13; open_tree_attr is the next */
 #define PROFILE_MAXIMUM 65536
+#define CALLS_MAXIMUM 64
+
+#if defined(__x86_64__)
+#define ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define ARCHITECTURE AUDIT_ARCH_AARCH64
+#else
+#error "say which architecture the numbers of system calls are of: AUDIT_ARCH_... of <linux/audit.h>"
+#endif
 
 enum { PLAIN = 0, SYSTEMD = SECCOMP_SYSTEMD, NESTED = SECCOMP_NESTED };
 
@@ -134,6 +144,26 @@ int seccomp_close_unknown(struct err *err)
 	const struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
 
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0)
+		return err_set_errno(err, errno, "system calls cannot be closed (seccomp)");
+	return 0;
+}
+
+int seccomp_allow_only(const int *calls, size_t count, struct err *err)
+{
+	struct sock_filter filter[CALLS_MAXIMUM + 5] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 0, (__u8)(count + 1)),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	};
+	const struct sock_fprog program = {.len = (unsigned short)(count + 5), .filter = filter};
+
+	if (count > CALLS_MAXIMUM)
+		err_fatal("%zu system calls are too many for a filter", count);
+	for (size_t i = 0; i < count; i++)
+		filter[3 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (__u32)calls[i], (__u8)(count - i), 0);
+	filter[3 + count] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
+	filter[4 + count] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0)
 		return err_set_errno(err, errno, "system calls cannot be closed (seccomp)");
 	return 0;
 }

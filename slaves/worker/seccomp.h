@@ -5,6 +5,8 @@
 #ifndef BYOCI_SLAVES_SECCOMP_H
 #define BYOCI_SLAVES_SECCOMP_H
 
+#include <stddef.h>
+
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -25,5 +27,11 @@ int seccomp_write(const char *path, unsigned features, struct err *err);
  * that it starts from now on: what a newer kernel adds is closed until it was. Closes x32 as well. Needs CAP_SYS_ADMIN.
  */
 int seccomp_close_unknown(struct err *err);
+
+/*
+ * Only these system calls (their numbers; 64 at most) do anything for the calling process from now on, the others are EPERM. Sets
+ * no_new_privs(2).
+ */
+int seccomp_allow_only(const int *calls, size_t count, struct err *err);
 
 #endif

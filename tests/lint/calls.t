@@ -18,6 +18,7 @@ my @places = (
 		'slaves/worker/handler.c'   => 'a process for each worker, the first of a process namespace',
 		'slaves/worker/making.c'    => 'a process that is locked into what it makes',
 		'slaves/worker/lxd_exec.c'  => 'processes that copy what LXD says, and do nothing else',
+		'slaves/worker/proxy.c'     => 'a process that relays, and can do nothing else',
 		'slaves/worker/rootfs.c'    => 'a process that only holds a user namespace',
 	}],
 	[qr/(?<![\w.>])(?:exec[lv]p?e?|execvpe|fexecve|execveat)\s*\(|SYS_execve(?:at)?\b/, {

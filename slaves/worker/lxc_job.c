@@ -1,0 +1,106 @@
+#include "slaves/worker/lxc_job.h"
+
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "slaves/worker/lxc.h"
+#include "slaves/worker/rootfs.h"
+#include "slaves/worker/seccomp.h"
+
+#define DEVICES "/sys/dev/block/"
+
+int lxc_job_read(struct lxc_job *job, struct arena *arena, const struct cage_want *want, struct err *err)
+{
+	const struct conf *conf = want->conf;
+	const char *init, *disk;
+	bool nested;
+
+	*job = (struct lxc_job){.arena = arena, .section = "job", .disk = DISK_INIT};
+	job->disk.size = want->disk;
+	if (!want->job)
+		return conf_text(conf, NULL, "state", &job->state, err);
+	job->section = arena_printf(arena, "job/%s", want->job);
+	if (conf_text(conf, job->section, "init", &init, err) < 0 || conf_boolean(conf, job->section, "nested", &nested, err) < 0 ||
+		conf_text(conf, job->section, "disk.kind", &disk, err) < 0 || conf_text(conf, NULL, "state", &job->state, err) < 0 ||
+		conf_integer(conf, job->section, "io.limit", &job->io_limit, err) < 0)
+		return -1;
+	job->features = (strcmp(init, "systemd") == 0 ? SECCOMP_SYSTEMD : 0) | (nested ? SECCOMP_NESTED : 0);
+	job->disk.image = strcmp(disk, "image") == 0;
+	job->disk.folder = arena_printf(arena, "%s/worker/disks", job->state);
+	return network_read(&job->network, arena, conf, want->job, want->slot, err);
+}
+
+int64_t lxc_job_memory(const struct lxc_job *job, const struct cage_want *want)
+{
+	return want->memory + (job->disk.image ? 0 : want->disk);
+}
+
+/* "8:0" of the disk that the backings are on: no partition has a limit of its own. */
+static const char *device(const struct lxc_job *job, struct err *err)
+{
+	struct err unread = {0};
+	const char *path, *whole;
+	struct stat st;
+
+	if (stat(job->state, &st) < 0 || major(st.st_dev) == 0) {
+		err_set(err, ERR_CONFIG, "[%s] io.limit: %s is on no disk that could be limited", job->section, job->state);
+		return NULL;
+	}
+	path = arena_printf(job->arena, DEVICES "%u:%u", major(st.st_dev), minor(st.st_dev));
+	if (access(arena_printf(job->arena, "%s/partition", path), F_OK) < 0)
+		return path + strlen(DEVICES);
+	whole = file_read(job->arena, arena_printf(job->arena, "%s/../dev", path), 32, NULL, &unread);
+	return whole ? arena_memdup(job->arena, whole, strcspn(whole, "\n")) : path + strlen(DEVICES);
+}
+
+static int limits(const struct lxc_job *job, const struct cage_want *want, const struct cgroup *cgroup,
+	struct lxc_settings *settings, struct err *err)
+{
+	const char *devices[2] = {NULL, NULL};
+	const struct lxc_limits limits = {
+		.memory = lxc_job_memory(job, want),
+		.processes = want->processes,
+		.cpus = want->cpus,
+		.io_bytes = job->io_limit,
+		.io_devices = devices,
+	};
+
+	if (job->io_limit && job->disk.image && cgroup_version(cgroup, "io") != 2)
+		return err_set(err, ERR_CONFIG, "[%s] io.limit: control groups of version 1 don't hold it for what is written to a disk.kind "
+			"= image; take memory", job->section);
+	if (job->io_limit && !(devices[0] = device(job, err)))
+		return -1;
+	return lxc_settings_limits(settings, &limits, cgroup, err);
+}
+
+/* Where there is a network, the name servers are those of the configuration, whatever the backing says. */
+static int resolvers(const struct lxc_job *job, const struct cage_want *want, struct lxc_settings *settings, struct err *err)
+{
+	const char *path = ROOTFS_SCRATCH "/resolv.conf";
+	const char *text;
+
+	if (job->network.kind != NETWORK_NAT)
+		return 0;
+	text = nat_resolvers(job->arena, want->conf, err);
+	if (!text || file_write(path, text, strlen(text), 0644, err) < 0)
+		return -1;
+	lxc_settings_add(settings, "lxc.mount.entry", "%s etc/resolv.conf none bind,ro,create=file 0 0", path);
+	return 0;
+}
+
+int lxc_job_settings(const struct lxc_job *job, const struct cage_want *want, const struct cgroup *cgroup,
+	struct lxc_settings *settings, struct err *err)
+{
+	if (job->features & SECCOMP_SYSTEMD && access(ROOTFS_PATH LXC_SYSTEMD, X_OK) < 0)
+		return err_set(err, ERR_CONFIG, "[%s] init = systemd: [backing/%s] has no " LXC_SYSTEMD "; its packages need systemd and dbus",
+			job->section, want->backing);
+	lxc_settings_fixed(settings, job->features);
+	network_settings(&job->network, settings);
+	if (limits(job, want, cgroup, settings, err) < 0)
+		return -1;
+	return resolvers(job, want, settings, err);
+}

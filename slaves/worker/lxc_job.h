@@ -1,0 +1,38 @@
+/* What only containers of the kind lxc know of a job's section: its network, disk, init, and what else it may do. */
+#ifndef BYOCI_SLAVES_LXC_JOB_H
+#define BYOCI_SLAVES_LXC_JOB_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "slaves/worker/cage.h"
+#include "slaves/worker/cgroup.h"
+#include "slaves/worker/disk.h"
+#include "slaves/worker/lxc_settings.h"
+#include "slaves/worker/network.h"
+
+struct lxc_job {
+	struct arena *arena;
+	const char *section; /* "job/NAME" */
+	const char *state;   /* folder that backings and images are in */
+	unsigned features;   /* of enum seccomp_feature */
+	struct disk disk;
+	struct network network;
+	int64_t io_limit;    /* bytes a second; 0: none */
+};
+
+/* ERR_CONFIG. */
+int lxc_job_read(struct lxc_job *job, struct arena *arena, const struct cage_want *want, struct err *err);
+
+/* Bytes that its processes may have, with what they write to a disk in memory. */
+int64_t lxc_job_memory(const struct lxc_job *job, const struct cage_want *want);
+
+/*
+ * All that liblxc is told of it, when its root file system is mounted. ERR_CONFIG when a limit would not hold, or the backing has
+ * no such init.
+ */
+int lxc_job_settings(const struct lxc_job *job, const struct cage_want *want, const struct cgroup *cgroup,
+	struct lxc_settings *settings, struct err *err);
+
+#endif

@@ -1,0 +1,194 @@
+#!/bin/bash
+# What a worker reaches: nothing, one proxy, or the world but neither the host nor others. All in network namespaces of this test's
+# own: one is the host, in which byoci-worker runs, the other the world.
+# shellcheck disable=SC2154
+# shellcheck source=tests/e2e/worker.sh
+. "$(dirname "$0")/worker.sh"
+
+cat >>"$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf" <<-CONF
+	[$BYOCI_NAMESPACE]
+	worker.proxy = 127.0.0.1:8921
+	worker.nat.dns = 10.99.0.53
+	[job/none]
+	backing = small
+	tests.command = sh ./test.sh
+	[job/proxy]
+	backing = small
+	tests.command = sh ./test.sh
+	network = proxy
+	[job/nat]
+	backing = small
+	tests.command = sh ./test.sh
+	network = nat
+CONF
+
+# A process that holds a network namespace; its number is in $!.
+space() {
+	unshare --net -- sleep infinity &
+	disown
+	comes 5 different "$!"
+}
+different() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
+space && host=$!
+space && world=$!
+trap 'worker_kill 2>/dev/null; kill -9 $host $world $servers 2>/dev/null; rm -rf "$scratch"' EXIT
+in_host() { nsenter -t "$host" -n -- "$@"; }
+in_world() { nsenter -t "$world" -n -- "$@"; }
+in_host ip link set lo up
+in_world ip link set lo up
+in_host ip link add up0 type veth peer name down0 netns "$world"
+in_host ip address add 192.0.2.1/24 dev up0
+in_host ip address add 203.0.113.7/32 dev lo
+in_host ip link set up0 up
+in_world ip address add 192.0.2.254/24 dev down0
+in_world ip link set down0 up
+for address in 198.51.100.1 10.99.0.1 10.99.0.53 169.254.169.254; do in_world ip address add "$address/32" dev lo; done
+in_host ip route add default via 192.0.2.254
+
+# serve NAMESPACE PORT: says who asks and what for, to everybody.
+servers=
+serve() {
+	nsenter -t "$1" -n -- perl -MIO::Socket::INET -e '
+		my $s = IO::Socket::INET->new(LocalPort => $ARGV[0], Listen => 9, ReuseAddr => 1) or die "$!\n";
+		while (my $c = $s->accept) {
+			next if fork; my $line = <$c> // "";
+			while (defined(my $header = <$c>)) { last if $header =~ /^\r?$/ }
+			$line =~ s/\r?\n//; my $text = "asked by " . $c->peerhost . ": $line\n" . ($line =~ /long/ ? "x" x 3000000 : "");
+			print $c "HTTP/1.0 200 OK\r\nContent-Length: " . length($text) . "\r\n\r\n$text"; close $c; exit;
+		}' "$2" &
+	servers+=" $!"
+	disown
+	comes 5 nsenter -t "$1" -n -- bash -c "exec 3<>/dev/tcp/127.0.0.1/$2"
+}
+serve "$host" 8921 && serve "$host" 8922 && serve "$world" 80 && serve "$world" 53 || bail_out "no servers"
+scope=(nsenter -t "$host" -n --)
+ok "byoci-worker starts where nat can't be" worker_start
+like "$(cat "$scratch/worker.log")" 'network = nat: this machine does not forward what comes by up0: sysctl net.ipv4.ip_forward=1' "and says why"
+
+runs_as() {
+	layer "$2"
+	try start="$1",,"$layer" exec wait remove
+}
+ask='ask() { timeout 3 bash -c "exec 3<>/dev/tcp/$1/$2 && printf \"GET http://example.org/ HTTP/1.0\r\n\r\n\" >&3 && cat <&3" 2>&1 | grep -aE "^asked|502|refused|unreachable|does not" | head -n 1 | head -c 200 | sed "s|^|$1 $2: |"; }'
+
+# None.
+runs_as none none <<-SH
+	$ask
+	for address in 127.0.0.1 192.0.2.1 203.0.113.7 198.51.100.1 10.213.0.1; do ask \$address 8921; ask \$address 80; done
+	env | grep -i proxy; ip link 2>/dev/null | grep -c '^[0-9]'; cat /proc/net/dev | tail -n +3 | wc -l | sed 's/^/interfaces: /'
+SH
+unlike "$said" 'asked by' "without a network nobody answers"
+unlike "$said" '[Pp][Rr][Oo][Xx][Yy]=' "and no proxy is named"
+like "$said" '^interfaces: 1$' "there is lo, and nothing else"
+
+# Proxy.
+runs_as proxy proxy <<-SH
+	$ask
+	env | grep -i proxy | sort | tr '\n' ' '; echo
+	ask 127.0.0.1 3128
+	for address in 127.0.0.1 192.0.2.1 203.0.113.7 198.51.100.1; do ask \$address 8921; ask \$address 8922; ask \$address 80; done
+	perl -MIO::Socket::INET -e 'pipe(my \$said, my \$say); for (1 .. 150) { next if fork;
+			my \$c = IO::Socket::INET->new("127.0.0.1:3128") or exit; print \$c "GET http://many/\$_ HTTP/1.0\r\n\r\n";
+			my \$text = do { local \$/; <\$c> }; syswrite \$say, "1\n" if \$text =~ m{asked by 127.0.0.1: GET http://many/\$_ }; exit }
+		close \$say; print "many: ", scalar(() = <\$said>), "\n";
+		my \$c = IO::Socket::INET->new("127.0.0.1:3128"); print \$c "GET http://long/ HTTP/1.0\r\n\r\n"; my \$text = do { local \$/; <\$c> };
+		print "long: ", \$text =~ tr/x//, "\n"'
+	(sleep 30 <>/dev/tcp/127.0.0.1/3128) &
+	ps -e -o args= | grep -c byoci | sed 's/^/of ours: /'
+	cat /proc/net/dev | tail -n +3 | wc -l | sed 's/^/interfaces: /'
+SH
+like "$said" '^HTTPS_PROXY=http://127.0.0.1:3128 HTTP_PROXY=http://127.0.0.1:3128 .*http_proxy=http://127.0.0.1:3128 https_proxy=http://127.0.0.1:3128 no_proxy=' "the proxy is named"
+like "$said" '^127.0.0.1 3128: asked by 127.0.0.1: GET http://example.org/ HTTP/1.0$' "and answers"
+is "$(grep -c 'asked by' <<<"$said")" 1 "nobody else does"
+like "$said" '^many: 150$' "more at once than it has room for are answered"
+like "$said" '^long: 3000000$' "long answers come whole"
+like "$said" '^interfaces: 1$' "there is lo, and nothing else"
+like "$said" '^of ours: [01]$' "the relay is not to be seen inside"
+clean "and nothing of it stays"
+
+layer holder <<<'sleep 1000'
+mkfifo "$scratch/hold"
+setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=proxy,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
+caller=$!
+disown
+relay() { ps -o pid=,uid=,args= --ppid "$(jq -r .pid "$slots/0.json")" | awk '$2 == 65534 { print $1 }'; }
+comes 10 grep -q holding "$scratch/held"
+relay=$(relay)
+ok "the relay runs as nobody" [ -n "$relay" ]
+is "$(grep -E '^(CapPrm|CapBnd|NoNewPrivs|Seccomp|Groups):' "/proc/$relay/status" | tr -s '\t \n' ' ' | sed 's/CapBnd: [0-9a-f]* //')" \
+	'Groups: CapPrm: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 ' "without a capability or a group, and few system calls"
+is "$(find "/proc/$relay/root/" -mindepth 1 | wc -l)" 0 "in an empty folder"
+is "$(find "/proc/$relay/fd" -mindepth 1 | wc -l)" 1 "with the listening socket only"
+let_go "$caller"
+clean "it goes with its caller"
+kill -9 "$(awk '{print $1}' <<<"$servers")"
+runs_as proxy absent <<-SH
+	$ask
+	ask 127.0.0.1 3128
+SH
+like "$said" '3128: HTTP/1.1 502 ' "a proxy that is away is told of"
+
+# NAT.
+layer nat <<<true
+try start=nat,,"$layer"
+like "$said" '^failed .* network = nat: this machine does not forward' "no nat where the machine does not forward"
+clean "leaves nothing"
+in_host sysctl -q -w net.ipv4.ip_forward=1
+worker_kill TERM
+ok "byoci-worker makes the rules when it starts" worker_start
+bridge=byo$(printf %s "$BYOCI_NAMESPACE" | sha256sum | cut -c1-8)
+ok "and the bridge" in_host ip link show "$bridge" >/dev/null
+runs_as nat nat <<-SH
+	$ask
+	cat /etc/resolv.conf
+	ask 198.51.100.1 80
+	for address in 127.0.0.1 192.0.2.1 203.0.113.7 10.213.0.1; do ask \$address 8922; done
+	ask 10.99.0.1 80; ask 169.254.169.254 80; ask 10.99.0.53 80; ask 10.99.0.53 53
+	cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' ' | sort | tr -d '\n'; echo
+SH
+like "$said" '^198.51.100.1 80: asked by 192.0.2.1: ' "the world is reached, by the host's address"
+is "$(grep 'asked by' <<<"$said" | cut -d' ' -f1,2 | sort -u | tr '\n' ' ')" '10.99.0.53 53: 198.51.100.1 80: ' \
+	"but no address of the host, no private network, and of the name server only its port"
+like "$said" '^nameserver 10.99.0.53$' "which is named"
+like "$said" '^eth0lo$' "there are eth0 and lo"
+links() { in_host ip -o link | grep -c "$bridge\."; }
+is "$(links)" 0 "no end of it stays on the host"
+clean "and nothing else"
+
+# Two of them.
+layer one <<-'SH'
+	perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalPort => 80, Listen => 9); while (my $c = $s->accept) { print $c "asked by one\n"; close $c }'
+SH
+setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=nat,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
+caller=$!
+disown
+comes 10 grep -q holding "$scratch/held"
+inside() { in_host ip -o link | grep -q "$bridge\.0"; }
+ok "one runs" comes 10 inside
+runs_as nat two <<-SH
+	$ask
+	ask 10.213.0.2 80
+	ask 198.51.100.1 80
+	ask 10.213.0.3 80
+SH
+unlike "$said" '^10.213.0.2 80: asked' "one worker does not reach another"
+like "$said" '^198.51.100.1 80: asked' "though both reach the world"
+in_host nft delete table inet "byoci_$BYOCI_NAMESPACE"
+runs_as nat again <<-SH
+	$ask
+	ask 198.51.100.1 80
+SH
+like "$said" '^198.51.100.1 80: asked' "rules that somebody removed are made again"
+handler=$(jq -r .pid "$slots/0.json")
+kill -9 "$handler"
+no_link() { [ "$(links)" = 0 ]; }
+ok "the end of a worker that was killed goes" comes 15 no_link
+let_go "$caller"
+clean "as all of it"
+
+is "$(in_host nft list tables | grep -c "byoci_$BYOCI_NAMESPACE")" 2 "the rules stay"
+said=$("${scope[@]}" "$build/bin/byoci-worker" -n "$BYOCI_NAMESPACE" remove-network 2>&1) || said="failed: $said"
+is "$said$(in_host nft list tables)$(in_host ip -o link | grep -c byo)" 0 "until they are removed"
+ok "twice is fine" "${scope[@]}" "$build/bin/byoci-worker" -n "$BYOCI_NAMESPACE" remove-network
+worker_kill TERM
+done_testing
