@@ -12,6 +12,9 @@ int64_t clock_wall_ms(void);
 /* Microseconds of CLOCK_MONOTONIC. */
 int64_t clock_monotonic_us(void);
 
+/* Milliseconds since the machine was started, the time that it slept included: nobody sets it. */
+int64_t clock_boot_ms(void);
+
 /* ISO 8601, UTC, with milliseconds. Returns `out`. */
 char *clock_iso(int64_t wall_ms, char out[static CLOCK_ISO_SIZE]);
 

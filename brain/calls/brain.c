@@ -13,6 +13,8 @@
 
 enum {
 	AGAIN_AFTER_MS = 1000, /* a failed COMMIT */
+	SET_BACK_MS = 1000,    /* of the wall clock, that are noticed */
+	SET_BACK_WAIT_MS = 10000,
 	REASON_SIZE = 2048
 };
 
@@ -27,6 +29,7 @@ struct brain_turn {
 	size_t after_count, after_room;
 	struct loop_source *end, *soon, *timer;
 	int64_t timer_due;
+	int64_t offset_ms; /* of the wall clock to the one that nobody sets, in the last turn */
 	bool open, wanted, spoilt, failed;
 	struct steps *steps;
 };
@@ -151,6 +154,38 @@ static int plan(struct brain *brain, struct err *err)
 	return 0;
 }
 
+/* What is due later than now is so `by_ms` earlier, and at `latest`; no target counts as seen later than now. */
+static int come_back(struct brain *brain, int64_t by_ms, int64_t latest, struct err *err)
+{
+	const struct store_value values[] = {STORE_INTEGER(clock_wall_ms()), STORE_INTEGER(by_ms), STORE_INTEGER(latest)};
+
+	if (steps_sooner(brain->turn->steps, values, err) < 0 || store_do(brain->store, STORE_CALLS_SOONER, values, 3, err) < 0 ||
+		store_do(brain->store, STORE_ITEMS_SOONER, values, 3, err) < 0)
+		return -1;
+	return store_do(brain->store, STORE_TARGETS_SOONER, values, 1, err);
+}
+
+/*
+ * Rows say when they are due by the wall clock. Where that was set back, what they wait for would be long in coming: they are moved
+ * along, or, when it may have been while we were not there, wait some seconds at most. Where it was set forward, they are due at once:
+ * whoever is asked too early says so again.
+ */
+static int follow_clock(struct brain *brain, struct err *err)
+{
+	struct brain_turn *turn = brain->turn;
+	int64_t now = clock_wall_ms(), offset = now - clock_boot_ms(), by = turn->offset_ms - offset;
+	bool first = turn->offset_ms == INT64_MAX;
+
+	turn->offset_ms = offset;
+	if (first || by > SET_BACK_MS || by < -SET_BACK_MS)
+		steps_look(turn->steps);
+	if (!first && by < SET_BACK_MS)
+		return 0;
+	if (!first)
+		log_warning(LOG_WHAT("the clock was set back"), LOG_NUMBER("by_ms", by));
+	return come_back(brain, first ? 0 : by, first ? now + SET_BACK_WAIT_MS : INT64_MAX, err);
+}
+
 static int work(struct brain *brain, struct err *err)
 {
 	struct brain_turn *turn = brain->turn;
@@ -159,7 +194,7 @@ static int work(struct brain *brain, struct err *err)
 	turn->wanted = false;
 	if (turn->spoilt)
 		return err_set(err, ERR_SYSTEM, "a part of this turn could not be written");
-	if (brain_begin(brain, err) < 0)
+	if (brain_begin(brain, err) < 0 || follow_clock(brain, err) < 0)
 		return -1;
 	more = steps_run(turn->steps, turn->arena, err);
 	if (more < 0 || calls_pick(brain->calls, err) < 0 || plan(brain, err) < 0)
@@ -213,8 +248,10 @@ static void on_turn(void *cookie)
 	}
 	turn->open = turn->spoilt = false;
 	turn->failed = !kept;
-	if (!kept)
+	if (!kept) {
 		steps_lose(turn->steps);
+		turn->offset_ms = INT64_MAX;
+	}
 	after(brain, kept);
 	calls_begin(brain->calls, kept);
 	arena_reset(turn->arena);
@@ -234,6 +271,7 @@ int brain_init(struct brain *brain, struct err *err)
 		return err_set(err, ERR_FULL, "out of memory");
 	turn->arena = arena_new();
 	turn->steps = steps_new(brain);
+	turn->offset_ms = INT64_MAX;
 	turn->end = loop_turn(brain->loop, on_turn, brain);
 	turn->soon = loop_defer(brain->loop, on_soon, brain);
 	brain->turn = turn;

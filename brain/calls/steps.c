@@ -34,9 +34,9 @@ struct mark {
 };
 
 /* The inboxes' statements follow each other in the order of enum stage. */
-enum { INBOX_ADD, INBOX_NEXT, INBOX_DELETE, INBOX_LATER, INBOX_DUE, INBOX_STATEMENTS };
+enum { INBOX_ADD, INBOX_NEXT, INBOX_DELETE, INBOX_LATER, INBOX_DUE, INBOX_SOONER, INBOX_STATEMENTS };
 _Static_assert(
-	STORE_REPORT_INBOX_DUE - STORE_PROPOSAL_INBOX_ADD + 1 == STAGE_COUNT * (int)INBOX_STATEMENTS, "an inbox for each stage");
+	STORE_REPORT_INBOX_SOONER - STORE_PROPOSAL_INBOX_ADD + 1 == STAGE_COUNT * (int)INBOX_STATEMENTS, "an inbox for each stage");
 
 static enum store_id inbox(enum stage stage, int which)
 {
@@ -289,6 +289,14 @@ int steps_due(struct steps *steps, int64_t *due, struct err *err)
 			*due = store_integer(store, id, 0);
 		store_reset(store, id);
 	}
+	return 0;
+}
+
+int steps_sooner(struct steps *steps, const struct store_value values[3], struct err *err)
+{
+	for (int stage = 0; stage < STAGE_COUNT; stage++)
+		if (store_do(steps->brain->store, inbox((enum stage)stage, INBOX_SOONER), values, 3, err) < 0)
+			return -1;
 	return 0;
 }
 

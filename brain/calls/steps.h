@@ -24,6 +24,9 @@ int steps_run(struct steps *steps, struct arena *arena, struct err *err);
 /* When the earliest row that waits is due; INT64_MAX: none. */
 int steps_due(struct steps *steps, int64_t *due, struct err *err);
 
+/* Rows that are due later than values[0] become due values[1] earlier, and at values[2] at the latest. */
+int steps_sooner(struct steps *steps, const struct store_value values[3], struct err *err);
+
 /* Something may be due that was not when it was last looked for. */
 void steps_look(struct steps *steps);
 

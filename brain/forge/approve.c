@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define AHEAD 600   /* seconds that a record may be dated after now */
 #define PEOPLE 64   /* that are looked at: more are not needed by any rule */
 #define REASON 120
 
@@ -45,7 +44,7 @@ static const char *why_not(const struct forge_proposal *proposal, const struct a
 		snprintf(reason, REASON, "%.40s's does not say for which commit", who);
 	else if (strcmp(approval->commit, proposal->head) != 0)
 		snprintf(reason, REASON, "%.40s's is for %.12s, pushed over since", who, approval->commit);
-	else if (approval->time > criteria->now + AHEAD)
+	else if (approval->time > criteria->now + APPROVE_AHEAD)
 		snprintf(reason, REASON, "%.40s's is dated in the future", who);
 	else if (!criteria->self && strcmp(who, proposal->proposer) == 0)
 		snprintf(reason, REASON, "%.40s's own does not count (approvals.self)", who);
@@ -123,12 +122,29 @@ static void decide(
 	}
 	snprintf(verdict->why, sizeof verdict->why, "%zu of %u approval%s for %.12s%s%s: %s", people.count, needed,
 		needed == 1 ? "" : "s", proposal->head, newest[0] ? "; " : "", newest,
-		proposal->approval_count > 0 ? "approve again" : "approve it");
+		verdict->later ? "it is looked at again when that has come" : proposal->approval_count > 0 ? "approve again" : "approve it");
+}
+
+/* One that was read by another clock than ours, which was ahead or is behind. */
+static int64_t first_ahead(const struct forge_proposal *proposal, const struct approve_criteria *criteria)
+{
+	int64_t first = 0;
+
+	for (size_t i = 0; i < proposal->approval_count; i++) {
+		int64_t when = proposal->approvals[i].time - APPROVE_AHEAD;
+
+		if (when > criteria->now && (!first || when < first))
+			first = when;
+	}
+	return first;
 }
 
 void approve_decide(
 	const struct forge_proposal *proposal, const struct approve_criteria *criteria, struct approve_verdict *verdict)
 {
+	verdict->later = first_ahead(proposal, criteria);
 	decide(proposal, criteria, verdict);
+	if (verdict->commit)
+		verdict->later = 0;
 	make_plain(verdict->why);
 }

@@ -7,6 +7,8 @@
 #include "gate/move.h"
 #include "proposal/project.h"
 
+enum { LATER_MAXIMUM_MS = 24 * 3600 * 1000 };
+
 /* 0: none counts. */
 static int64_t newest_approval(const struct forge_proposal *proposal, const struct approve_criteria *criteria)
 {
@@ -42,6 +44,21 @@ static int learn(struct move *move, struct policy_facts *facts, struct approve_v
 	facts->undecided = proposal.undecided;
 	facts->undecided_time = proposal.undecided_time;
 	return 0;
+}
+
+/* Nobody tells us when the date of an approval has come: it is read again then, a day ahead at most. */
+static int look_later(struct move *move, int64_t when)
+{
+	int64_t delay = when * 1000 - clock_wall_ms() + 1000;
+
+	return brain_tell(move->brain, STAGE_PROPOSAL, "read", move->row.id, delay < LATER_MAXIMUM_MS ? delay : LATER_MAXIMUM_MS, move->err);
+}
+
+/* An approval that counted is dated ahead by now: the clock was set back, and that is not the proposal's fault. */
+static bool is_behind(const struct move *move)
+{
+	return strcmp(move->row.state, "open") == 0 && strcmp(move->row.head, move->item.source) == 0 &&
+		move->item.approved > clock_wall_ms() / 1000 + APPROVE_AHEAD;
 }
 
 /* A reason that was given before, last, is not given again. */
@@ -125,6 +142,10 @@ static enum step step_proposal(struct brain *brain, struct arena *arena, int64_t
 	live = item_live(brain, arena, ref, &move.item, err);
 	any = item_last(brain, arena, ref, &last, err);
 	if (live < 0 || any < 0)
+		return STEP_FAILED;
+	if (live && !verdict.commit && is_behind(&move))
+		return brain_step(look_later(&move, move.item.approved - APPROVE_AHEAD));
+	if (verdict.later && look_later(&move, verdict.later) < 0)
 		return STEP_FAILED;
 	facts.live = item_policy(live ? &move.item : NULL);
 	facts.last = item_policy(any && !live ? &last : NULL);

@@ -11,7 +11,8 @@
 	S(NAME##_INBOX_NEXT, "SELECT id, kind, ref, attempts FROM " table " WHERE due <= ?1 ORDER BY due, id LIMIT 1") \
 	S(NAME##_INBOX_DELETE, "DELETE FROM " table " WHERE id = ?1") \
 	S(NAME##_INBOX_LATER, "UPDATE " table " SET due = ?2, attempts = attempts + 1 WHERE id = ?1") \
-	S(NAME##_INBOX_DUE, "SELECT min(due) FROM " table)
+	S(NAME##_INBOX_DUE, "SELECT min(due) FROM " table) \
+	S(NAME##_INBOX_SOONER, "UPDATE " table " SET due = min(due - ?2, ?3) WHERE due > ?1")
 
 #define STORE_STATEMENTS_TURN(S) \
 	S(BEGIN, "BEGIN IMMEDIATE") \
@@ -60,6 +61,7 @@
 	S(CALLS_DOING, "SELECT id FROM calls INDEXED BY calls_doing WHERE state = 'doing' ORDER BY id") \
 	S(CALL_READING, "SELECT answer FROM calls WHERE kind = 'forge-read' AND state = 'intent' AND" \
 		" substr(lane, -length(?1) - 1) = '/' || ?1 LIMIT 1") \
+	S(CALLS_SOONER, "UPDATE calls SET due = min(due - ?2, ?3) WHERE state = 'intent' AND due > ?1") \
 	S(CALLS_DUE, "SELECT min(due) FROM calls WHERE state = 'intent' AND due > ?1") \
 	S(CALLS_TROUBLE, "SELECT kind, lane, attempts, due, answer FROM calls WHERE state = 'intent' AND attempts > 0 ORDER BY id LIMIT 100")
 
@@ -76,6 +78,7 @@
 	S(PROPOSALS_OPEN, "SELECT name FROM proposals WHERE project = ?1 AND state = 'open' ORDER BY name") \
 	S(TARGET_PUT, "INSERT INTO targets (project, target, tip, seen) VALUES (?1, ?2, ?3, ?4)" \
 		" ON CONFLICT (project, target) DO UPDATE SET tip = ?3, seen = ?4 WHERE seen <= ?4") \
+	S(TARGETS_SOONER, "UPDATE targets SET seen = ?1 WHERE seen > ?1") \
 	S(TARGET_GET, "SELECT tip, seen FROM targets WHERE project = ?1 AND target = ?2")
 
 #define STATEMENT_ITEM "id, proposal, project, target, source, approved, state, since, read, queued, ended, due, builds, troubles, delivery, why"
@@ -88,6 +91,7 @@
 	S(ITEM_LIVE, "SELECT " STATEMENT_ITEM " FROM items WHERE proposal = ?1 AND " STATEMENT_ITEM_LIVE) \
 	S(ITEM_LAST, "SELECT " STATEMENT_ITEM " FROM items WHERE proposal = ?1 ORDER BY id DESC LIMIT 1") \
 	S(ITEM_ACTIVE, "SELECT id FROM items WHERE project = ?1 AND target = ?2 AND state IN ('rereading', 'building', 'landing')") \
+	S(ITEMS_SOONER, "UPDATE items SET due = min(due - ?2, ?3) WHERE state = 'queued' AND due > ?1") \
 	S(ITEM_RIPE, "UPDATE items SET due = 0 WHERE project = ?1 AND target = ?2 AND state = 'queued' AND due > 0 AND due <= ?3") \
 	S(ITEM_NEXT, "SELECT " STATEMENT_ITEM " FROM items WHERE project = ?1 AND target = ?2 AND state = 'queued' AND due = 0" \
 		" ORDER BY id LIMIT 1") \

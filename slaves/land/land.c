@@ -14,6 +14,8 @@
 #include "slaves/land/proof.h"
 #include "slaves/land/readback.h"
 
+#define AHEAD_WAIT_S 3600 /* at a time */
+
 struct landing {
 	const struct program *program;
 	const struct spec *spec;
@@ -83,6 +85,16 @@ static int check_landed(struct landing *landing, struct err *err)
 	return there ? end(landing, OUTCOME_LANDED, "the tested merge is on the target already") : 0;
 }
 
+/* It is dated ahead of this host's clock, which the brain's is not: who asks asks again when that has come. */
+static int ahead(const struct approve_criteria *criteria, const struct approve_verdict *verdict, struct err *err)
+{
+	int64_t seconds = verdict->later - criteria->now;
+
+	err_set(err, ERR_NETWORK, "not approved: %s", verdict->why);
+	err->wait = seconds < AHEAD_WAIT_S ? (int)seconds : AHEAD_WAIT_S;
+	return -1;
+}
+
 /* The approval, from the forge itself. */
 static int check_approval(struct landing *landing, struct err *err)
 {
@@ -92,6 +104,8 @@ static int check_approval(struct landing *landing, struct err *err)
 	if (approval_criteria(landing->program, landing->spec->project, &criteria, err) < 0)
 		return -1;
 	approve_decide(&landing->proposal, &criteria, &verdict);
+	if (!verdict.commit && verdict.later)
+		return ahead(&criteria, &verdict, err);
 	if (!verdict.commit)
 		return err_set(err, ERR_REFUSED, "not approved: %s", verdict.why);
 	if (strcmp(verdict.commit, landing->source) != 0)

@@ -51,6 +51,10 @@ static void test_one(void)
 		"an approval that does not count");
 	refuses(decide_by("alice", 1, false, GIVEN({NULL, HEAD, NOW, NULL})), "nobody", "an approval by nobody");
 	refuses(decide_by("alice", 1, false, GIVEN({"bob", HEAD, NOW + 601, NULL})), "future", "an approval from the future");
+	ok(decide_by("alice", 1, false, GIVEN({"bob", HEAD, NOW + 601, NULL}, {"eve", HEAD, NOW + 700, NULL})).later == NOW + 1,
+		"which says when that has come");
+	ok(decide_by("alice", 1, false, GIVEN({"bob", HEAD, NOW, NULL}, {"eve", HEAD, NOW + 700, NULL})).later == 0, "but when it is approved");
+	ok(decide_by("alice", 1, false, GIVEN({"bob", OLD, NOW, NULL})).later == 0, "or nothing is dated ahead");
 	ok(decide_by("alice", 1, false, GIVEN({"bob", HEAD, NOW + 600, NULL})).commit != NULL, "a clock may be ten minutes ahead");
 	refuses(decide_by("alice", 1, false, GIVEN({"bob", "", NOW, NULL})), "approve again", "an empty commit");
 }
