@@ -11,6 +11,7 @@
 #include "forge/spec.h"
 #include "slaves/land/byhand.h"
 #include "slaves/test/artefacts.h"
+#include "slaves/test/backings.h"
 #include "slaves/test/client.h"
 #include "slaves/land/draft.h"
 #include "slaves/land/land_serve.h"
@@ -32,7 +33,7 @@ struct invocation {
 	const char *operands[OPERANDS_MAXIMUM];
 	size_t operand_count;
 	const char *spec, *result, *project;
-	bool land, detach, force, help, version;
+	bool land, detach, force, refresh, json, help, version;
 };
 
 struct verb {
@@ -117,6 +118,14 @@ static int run_standby(const struct program *program, const struct invocation *i
 	return standby_verb(program, invocation->operands[0], invocation->operands[1], (int)strtol(invocation->operands[2], NULL, 10));
 }
 
+static int run_backing(const struct program *program, const struct invocation *invocation)
+{
+	const struct backings_call call = {.action = invocation->operands[0],
+		.name = invocation->operand_count > 1 ? invocation->operands[1] : NULL, .refresh = invocation->refresh, .json = invocation->json};
+
+	return backings_verb(program, &call);
+}
+
 static int run_leader(const struct program *program, const struct invocation *invocation)
 {
 	long claim = invocation->operand_count > 1 ? strtol(invocation->operands[1], NULL, 10) : -1;
@@ -172,6 +181,8 @@ static const struct verb verbs[] = {
 	{"land-approved", "--project NAME [--force] TARGET", "while the brain is down: test, land and report what is approved", 1, 1,
 		false, run_land_approved},
 	{"standby", NULL, NULL, 3, 3, true, run_standby},
+	{"backing", "build [--refresh] NAME | list [--json] | show [--json] NAME | prune",
+		"build what tests run on, or make it anew; list what there is; remove what nobody needs", 1, 2, false, run_backing},
 	{"leader", NULL, NULL, 1, 2, true, run_leader},
 	{"prepare", NULL, NULL, 1, 1, true, run_prepare},
 	{"count", NULL, NULL, 0, 0, false, run_count},
@@ -225,6 +236,7 @@ static int parse(struct invocation *invocation, int argc, char **argv)
 		{"-n", &invocation->namespace, NULL}, {"-O", &override, NULL}, {"--spec", &invocation->spec, NULL},
 		{"--result", &invocation->result, NULL}, {"--project", &invocation->project, NULL}, {"--land", NULL, &invocation->land},
 		{"--detach", NULL, &invocation->detach}, {"--force", NULL, &invocation->force},
+		{"--refresh", NULL, &invocation->refresh}, {"--json", NULL, &invocation->json},
 		{"--help", NULL, &invocation->help}, {"-h", NULL, &invocation->help}, {"--version", NULL, &invocation->version},
 	};
 	bool options = true;

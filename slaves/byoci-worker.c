@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/child.h"
+#include "base/clock.h"
 #include "base/crash.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -26,17 +28,22 @@
 #include "base/strv.h"
 #include "conf/conf.h"
 #include "slaves/worker/backing.h"
+#include "slaves/worker/backing_list.h"
+#include "slaves/worker/backing_prune.h"
 #include "slaves/worker/cage.h"
 #include "slaves/worker/cgroup.h"
 #include "slaves/worker/handler.h"
+#include "slaves/worker/making.h"
 #include "slaves/worker/nat.h"
+#include "slaves/worker/refresh.h"
 #include "slaves/worker/slot.h"
 
 #define REAP_EVERY_MS 60000
+#define REFRESH_AGAIN_US (60 * INT64_C(1000000)) /* after one that failed */
 #define IDS_END 4294967295LL /* (uid_t)-1 is no user */
 #define SPARE_CONNECTIONS 8 /* beside one for each slot: those that have backings built, or are turned away */
 
-enum { EXIT_FAILED = 75, EXIT_USED_WRONGLY = 64 };
+enum { EXIT_STALE = 1, EXIT_FAILED = 75, EXIT_USED_WRONGLY = 64 };
 
 struct server {
 	struct conf_source source;
@@ -49,6 +56,9 @@ struct server {
 	int wishes[2]; /* handlers put connections into the second */
 	unsigned handlers;
 	unsigned maximum;
+	pid_t refresher; /* makes backings anew; 0: nobody does */
+	int64_t refresh_after_us;
+	int64_t look_us; /* when to look for what is to be made anew */
 	bool over;
 };
 
@@ -142,6 +152,61 @@ static void take_wish(const struct server *server)
 		close(descriptors[--count]);
 }
 
+/* By this very program, in a process that can be niced and killed: it ends with us. */
+static void start_refresh(struct server *server)
+{
+	struct child child = CHILD_INIT;
+	struct strv argv = STRV_INIT, environment = STRV_INIT;
+	struct err err = {0};
+
+	strv_pushl(&argv, "/proc/self/exe", "-n", server->source.namespace, NULL);
+	for (const char *const *override = server->source.overrides; override && *override; override++)
+		strv_pushl(&argv, "-O", *override, NULL);
+	strv_push(&argv, "refresh-backings");
+	making_environment(&environment);
+	if (server->source.root)
+		strv_pushf(&environment, "BYOCI_ROOT=%s", server->source.root);
+	child.argv = (const char *const *)argv.v;
+	child.environment = (const char *const *)environment.v;
+	child.out = STDERR_FILENO;
+	child.err = STDERR_FILENO;
+	child.dies_with_parent = true;
+	if (child_spawn(&child, &server->refresher, NULL, &err) < 0) {
+		server->refresher = 0;
+		server->refresh_after_us = clock_monotonic_us() + REFRESH_AGAIN_US;
+		log_error(LOG_WHAT("backings can't be refreshed"), LOG_ERR(&err));
+	}
+	strv_release(&argv);
+	strv_release(&environment);
+}
+
+static void end_refresh(struct server *server, int status)
+{
+	server->refresher = 0;
+	server->look_us = 0;
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		server->refresh_after_us = clock_monotonic_us() + REFRESH_AGAIN_US;
+}
+
+/* Milliseconds until there is something to do; starts what is to be done now. The sections are read as they are now. */
+static int64_t refresh(struct server *server)
+{
+	struct conf *conf = NULL;
+	struct err err = {0};
+	int64_t wait_ms = REAP_EVERY_MS;
+
+	if (server->refresher || clock_monotonic_us() < server->refresh_after_us)
+		return wait_ms;
+	if (conf_load(&conf, &server->source, &err) < 0) {
+		log_warning(LOG_WHAT("no backing is refreshed"), LOG_ERR(&err));
+	} else if ((wait_ms = refresh_wait_ms(conf, REAP_EVERY_MS)) == 0) {
+		start_refresh(server);
+		wait_ms = REAP_EVERY_MS;
+	}
+	conf_free(conf);
+	return wait_ms;
+}
+
 static void take_signal(struct server *server)
 {
 	struct signalfd_siginfo info;
@@ -156,6 +221,10 @@ static void take_signal(struct server *server)
 		return;
 	}
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == server->refresher) {
+			end_refresh(server, status);
+			continue;
+		}
 		server->handlers--;
 		CRASH_POINT("worker.handler-reaped");
 		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
@@ -235,17 +304,23 @@ static int start(struct server *server, struct err *err)
 static int serve(struct server *server)
 {
 	struct err err = {0};
+	int64_t reap_us = 0;
 
 	if (start(server, &err) < 0)
 		return fail(&err);
-	reap(server, &err);
 	while (!server->over) {
 		struct pollfd waits[] = {{.fd = server->listener, .events = POLLIN}, {.fd = server->signals, .events = POLLIN},
 			{.fd = server->wishes[0], .events = POLLIN}};
-		int ready = poll(waits, 3, REAP_EVERY_MS);
+		int64_t now_us = clock_monotonic_us();
+		int ready;
 
-		if (ready == 0)
+		if (now_us >= server->look_us) /* it reads files: not for each connection */
+			server->look_us = now_us + refresh(server) * 1000 + 1000;
+		ready = poll(waits, 3, (int)((server->look_us - now_us) / 1000));
+		if (clock_monotonic_us() >= reap_us) {
 			reap(server, &(struct err){0});
+			reap_us = clock_monotonic_us() + REAP_EVERY_MS * INT64_C(1000);
+		}
 		if (ready > 0 && waits[2].revents)
 			take_wish(server);
 		if (ready > 0 && waits[1].revents)
@@ -256,66 +331,120 @@ static int serve(struct server *server)
 	return 0;
 }
 
-static int build_backing(const struct conf *conf, const char *name, bool refresh)
+static int make_backing(const struct server *server, const char *name, bool again)
 {
-	const struct backing_want want = {.conf = conf, .name = name, .refresh = refresh, .progress = STDERR_FILENO, .caller = -1};
+	const struct backing_want want = {.conf = server->conf, .name = name, .refresh = again, .progress = STDERR_FILENO, .caller = -1};
 	char digest[JOB_DIGEST_SIZE];
 	struct err err = {0};
 
-	if (geteuid() != 0)
-		return say_wrong("must be run by root");
-	if (backing_build(&want, digest, &err) < 0)
+	if (cgroup_step_aside(server->arena, &err) < 0 || backing_build(&want, digest, &err) < 0)
 		return fail(&err);
 	printf("%s\n", digest);
 	return 0;
 }
 
-static int check_backing(const struct conf *conf, const char *name)
+static int build_backing(struct server *server, const char *name)
+{
+	return make_backing(server, name, false);
+}
+
+static int refresh_backing(struct server *server, const char *name)
+{
+	return make_backing(server, name, true);
+}
+
+static int refresh_backings(struct server *server, const char *name)
+{
+	(void)name;
+	return refresh_all(server->conf) < 0 ? EXIT_FAILED : 0;
+}
+
+static int list_backings(struct server *server, const char *name)
+{
+	struct err err = {0};
+
+	(void)name;
+	return backing_list_write(server->conf, STDOUT_FILENO, &err) < 0 ? fail(&err) : 0;
+}
+
+static int prune_backings(struct server *server, const char *name)
+{
+	struct err err = {0};
+
+	(void)name;
+	return backing_prune(server->conf, STDERR_FILENO, &err) < 0 ? fail(&err) : 0;
+}
+
+static int check_backing(struct server *server, const char *name)
 {
 	char digest[JOB_DIGEST_SIZE];
 	struct err err = {0};
-	int fd = backing_open(conf, name, digest, &err);
+	int fd = backing_open(server->conf, name, digest, &err);
 
 	if (fd < 0)
 		return fail(&err);
 	close(fd);
 	printf("%s\n", digest);
-	return 0;
+	if (refresh_check(server->conf, name, &err) == 0)
+		return 0;
+	fprintf(stderr, "byoci-worker: %s\n", err.text);
+	return EXIT_STALE;
 }
 
-static int remove_network(const struct conf *conf)
+static int remove_network(struct server *server, const char *name)
 {
 	struct err err = {0};
 
-	if (geteuid() != 0)
-		return say_wrong("must be run by root");
-	return nat_remove(conf_namespace(conf), &err) < 0 ? fail(&err) : 0;
+	(void)name;
+	return nat_remove(conf_namespace(server->conf), &err) < 0 ? fail(&err) : 0;
 }
 
-static void help(void)
+static int run_serve(struct server *server, const char *name)
 {
-	puts("Usage: byoci-worker -n NAMESPACE [-O NAME=VALUE]... [serve]\n"
-		"       byoci-worker -n NAMESPACE [-O NAME=VALUE]... build-backing NAME\n"
-		"       byoci-worker -n NAMESPACE [-O NAME=VALUE]... check-backing NAME\n"
-		"       byoci-worker -n NAMESPACE [-O NAME=VALUE]... remove-network\n\n"
-		"serve           makes workers for the slave's user, who asks over the socket (option worker.socket); the default\n"
-		"build-backing   builds the root file system [backing/NAME] unless it is there, and prints its digest\n"
-		"check-backing   prints its digest if it is built as it is configured now; 75: it is not\n"
-		"remove-network  takes away the bridge and the rules of workers with network = nat; the next of them makes them again\n");
+	(void)name;
+	return serve(server);
+}
+
+static const struct verb {
+	const char *name;
+	const char *operand; /* NULL: takes none */
+	const char *text;    /* NULL: not for people */
+	int (*run)(struct server *server, const char *operand);
+} verbs[] = {
+	{"serve", NULL, "makes workers for the slave's user, who asks over the socket (option worker.socket); the default", run_serve},
+	{"build-backing", "NAME", "builds [backing/NAME] unless it is there, and prints its digest", build_backing},
+	{"refresh-backing", "NAME", "makes it anew beside the one in use, and uses the new one when it passed its smoke test", refresh_backing},
+	{"check-backing", "NAME", "prints its digest if it is built as it is configured now; 75: it is not; 1: its last refresh failed",
+		check_backing},
+	{"list-backings", NULL, "prints what there is, as JSON", list_backings},
+	{"prune-backings", NULL, "removes what no section asks for and nobody uses", prune_backings},
+	{"refresh-backings", NULL, NULL, refresh_backings},
+	{"remove-network", NULL, "takes away the bridge and the rules of workers with network = nat; the next of them makes them again",
+		remove_network},
+};
+
+static int help(void)
+{
+	puts("Usage: byoci-worker [-n NAMESPACE] [-O NAME=VALUE]... [VERB]\n");
+	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+		if (verbs[i].text)
+			printf("  %s %s\n        %s\n", verbs[i].name, verbs[i].operand ? verbs[i].operand : "", verbs[i].text);
+	return 0;
 }
 
 static int run(struct server *server, int argc, char *const *argv)
 {
-	if (argc == 0 || (argc == 1 && strcmp(argv[0], "serve") == 0))
-		return serve(server);
-	if (argc == 2 && strcmp(argv[0], "build-backing") == 0)
-		return build_backing(server->conf, argv[1], false);
-	if (argc == 2 && strcmp(argv[0], "refresh-backing") == 0)
-		return build_backing(server->conf, argv[1], true);
-	if (argc == 2 && strcmp(argv[0], "check-backing") == 0)
-		return check_backing(server->conf, argv[1]);
-	if (argc == 1 && strcmp(argv[0], "remove-network") == 0)
-		return remove_network(server->conf);
+	const char *name = argc ? argv[0] : "serve";
+
+	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+		if (strcmp(verbs[i].name, name) != 0)
+			continue;
+		if (argc > 2 || (argc == 2) != (verbs[i].operand != NULL))
+			break;
+		if (geteuid() != 0)
+			return say_wrong("must be run by root");
+		return verbs[i].run(server, argc == 2 ? argv[1] : NULL);
+	}
 	return say_wrong("what is asked for is not known");
 }
 
@@ -334,8 +463,7 @@ static int options(int argc, char **argv, struct server *server, struct strv *ov
 			strv_push(overrides, optarg);
 			break;
 		case 'h':
-			help();
-			return 0;
+			return help();
 		case 'V':
 			puts("byoci-worker " BYOCI_VERSION);
 			return 0;

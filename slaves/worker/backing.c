@@ -37,7 +37,7 @@ int backing_open(const struct conf *conf, const char *name, char digest[static J
 	if (job_backing_digest(conf, name, digest, err) == 0 && shelf_find(&shelf, arena, conf, digest, err) == 0)
 		fd = shelf_use(&shelf, NULL, err);
 	if (fd < 0 && err->kind == ERR_NOT_FOUND && conf_has_section(conf, arena_printf(arena, "backing/%s", name)))
-		err_set(err, ERR_NOT_FOUND, "backing %s is not built as it is configured now: byoci-worker -n %s build-backing %s", name,
+		err_set(err, ERR_NOT_FOUND, "backing %s is not built as it is configured now: byoci-slave -n %s backing build %s", name,
 			conf_namespace(conf), name);
 	arena_free(arena);
 	return fd;
@@ -160,7 +160,9 @@ static void record(const struct build *build, int rc, int64_t begun_ms, const st
 		log_warning(LOG_WHAT("how building a backing went cannot be written down"), LOG_ERR(&unwritten));
 	if (rc < 0 && build->before)
 		log_error(LOG_WHAT("a backing could not be refreshed: the one of before stays in use"), LOG_TEXT("backing", build->want->name),
-			LOG_NUMBER("failures", state.failures), LOG_ERR(err), LOG_TEXT("then", "byoci-slave backing build --refresh NAME"));
+			LOG_NUMBER("failures", state.failures), LOG_ERR(err),
+			LOG_TEXT("then", arena_printf(build->shelf.arena, "byoci-slave -n %s backing build --refresh %s",
+				conf_namespace(build->want->conf), build->want->name)));
 }
 
 static int make_or_clean(struct build *build, struct err *err)

@@ -20,6 +20,8 @@
 #include "base/log.h"
 #include "base/sock.h"
 #include "slaves/worker/backing.h"
+#include "slaves/worker/backing_list.h"
+#include "slaves/worker/backing_prune.h"
 #include "slaves/worker/slot.h"
 #include "slaves/worker/worker.h"
 #include "slaves/worker/worker_wire.h"
@@ -67,13 +69,23 @@ struct handler {
 typedef int act_fn(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
 	struct err *err);
 
-static int act_build_backing(struct handler *handler, const struct worker_request *request, int *descriptors,
-	struct worker_reply *reply, struct err *err)
+static int make_backing(const struct handler *handler, const struct worker_request *request, int progress, struct worker_reply *reply,
+	struct err *err)
 {
-	const struct backing_want want = {
-		.conf = handler->conf, .name = request->section, .progress = descriptors[0], .caller = handler->connection};
+	const struct backing_want want = {.conf = handler->conf, .name = request->section, .progress = progress,
+		.caller = handler->connection, .refresh = request->operation == WORKER_REFRESH_BACKING};
 
 	return backing_build(&want, reply->text, err);
+}
+
+static int act_backing(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	if (request->operation == WORKER_LIST_BACKINGS)
+		return backing_list_write(handler->conf, descriptors[0], err);
+	if (request->operation == WORKER_PRUNE_BACKINGS)
+		return backing_prune(handler->conf, descriptors[0], err);
+	return make_backing(handler, request, descriptors[0], reply, err);
 }
 
 static struct worker_tree tree_of(const struct handler *handler, const struct worker_request *request, int layer)
@@ -237,7 +249,10 @@ static const struct step {
 } steps[STATES][WORKER_OPERATIONS] = {
 	[STATE_NEW] = {
 		[WORKER_REAP] = {act_reap, STATE_REMOVED},
-		[WORKER_BUILD_BACKING] = {act_build_backing, STATE_NEW},
+		[WORKER_BUILD_BACKING] = {act_backing, STATE_NEW},
+		[WORKER_REFRESH_BACKING] = {act_backing, STATE_NEW},
+		[WORKER_LIST_BACKINGS] = {act_backing, STATE_NEW},
+		[WORKER_PRUNE_BACKINGS] = {act_backing, STATE_NEW},
 		[WORKER_READY] = {act_ready, STATE_WAITING},
 		[WORKER_START] = {act_start, STATE_READY},
 		[WORKER_REMOVE] = {act_remove, STATE_REMOVED},
@@ -303,7 +318,8 @@ static void reply_ended(struct handler *handler)
 	send_reply(handler, &reply);
 }
 
-static const unsigned operations_of_root = 1U << WORKER_BUILD_BACKING | 1U << WORKER_REAP;
+static const unsigned operations_of_root = 1U << WORKER_BUILD_BACKING | 1U << WORKER_REFRESH_BACKING | 1U << WORKER_LIST_BACKINGS |
+	1U << WORKER_PRUNE_BACKINGS | 1U << WORKER_REAP;
 
 static int check_now(const struct handler *handler, const struct worker_request *request, struct err *err)
 {

@@ -118,16 +118,24 @@ static int take_digest(const struct worker_reply *reply, char digest[static WORK
 	return 0;
 }
 
-int worker_client_build_backing(struct worker_client *client, const char *backing, int progress,
+int worker_client_build_backing(struct worker_client *client, const char *backing, bool refresh, int progress,
 	char digest[static WORKER_DIGEST_SIZE], struct err *err)
+{
+	enum worker_operation operation = refresh ? WORKER_REFRESH_BACKING : WORKER_BUILD_BACKING;
+	struct worker_reply reply;
+
+	if (ask(client, operation, backing, NULL, &progress, err) < 0 || await(client, operation, &reply, err) < 0)
+		return -1;
+	return take_digest(&reply, digest, err);
+}
+
+int worker_client_backings(struct worker_client *client, enum worker_operation operation, int to, struct err *err)
 {
 	struct worker_reply reply;
 
-	if (ask(client, WORKER_BUILD_BACKING, backing, NULL, &progress, err) < 0)
+	if (ask(client, operation, NULL, NULL, &to, err) < 0)
 		return -1;
-	if (await(client, WORKER_BUILD_BACKING, &reply, err) < 0)
-		return -1;
-	return take_digest(&reply, digest, err);
+	return await(client, operation, &reply, err);
 }
 
 /* Takes the names of what is started over, those that are given. */

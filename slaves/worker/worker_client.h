@@ -7,6 +7,8 @@
 #ifndef BYOCI_SLAVES_WORKER_CLIENT_H
 #define BYOCI_SLAVES_WORKER_CLIENT_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "slaves/worker/worker_wire.h"
 
@@ -22,11 +24,14 @@ void worker_client_close(struct worker_client *client);
 int worker_client_fd(const struct worker_client *client);
 
 /*
- * Makes the backing unless it is there (milliseconds, or minutes): lines for people go to `progress`. Its digest is put into
- * `digest`.
+ * Makes the backing unless it is there (milliseconds, or minutes), or with `refresh` makes another generation of it: lines for people go
+ * to `progress`. Its digest is put into `digest`.
  */
-int worker_client_build_backing(struct worker_client *client, const char *backing, int progress,
+int worker_client_build_backing(struct worker_client *client, const char *backing, bool refresh, int progress,
 	char digest[static WORKER_DIGEST_SIZE], struct err *err);
+
+/* LIST_BACKINGS or PRUNE_BACKINGS; what they say goes to `to`. */
+int worker_client_backings(struct worker_client *client, enum worker_operation operation, int to, struct err *err);
 
 struct worker_client_start {
 	const char *build;

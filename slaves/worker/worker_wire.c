@@ -19,6 +19,9 @@ static const struct operation {
 	[WORKER_REAP] = {"reap", 0, FIELD_NONE, FIELD_NONE, FIELD_NONE},
 	[WORKER_CHECK] = {"check", 0, FIELD_NONE, FIELD_NONE, FIELD_NONE},
 	[WORKER_COLLECT] = {"collect", 2, FIELD_NEEDED, FIELD_NEEDED, FIELD_NONE},
+	[WORKER_REFRESH_BACKING] = {"refresh-backing", 1, FIELD_NONE, FIELD_NEEDED, FIELD_NONE},
+	[WORKER_LIST_BACKINGS] = {"list-backings", 1, FIELD_NONE, FIELD_NONE, FIELD_NONE},
+	[WORKER_PRUNE_BACKINGS] = {"prune-backings", 1, FIELD_NONE, FIELD_NONE, FIELD_NONE},
 };
 
 static const enum err_kind kinds[] = {

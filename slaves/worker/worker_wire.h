@@ -7,6 +7,9 @@
  *
  *   operation      section  build, digest  descriptors            reply
  *   BUILD_BACKING  backing  -              [0] progress lines     text = digest of the backing
+ *   REFRESH_BACKING backing -              [0] progress lines     text = digest: there is a new generation of it (backing.h)
+ *   LIST_BACKINGS  -        -              [0] JSON goes there    backing_list.h
+ *   PRUNE_BACKINGS -        -              [0] progress lines     what nobody needs is gone (backing_prune.h)
  *   READY          job      digest         -                      text = digest of the backing, slot: a container without a tree
  *   ATTACH         job      both           [0] layer folder       the tree is in it
  *   START          job      both           [0] layer folder       as READY's: both in one
@@ -58,6 +61,9 @@ enum worker_operation {
 	WORKER_CHECK,
 	WORKER_COLLECT,
 	WORKER_REAP,
+	WORKER_REFRESH_BACKING,
+	WORKER_LIST_BACKINGS,
+	WORKER_PRUNE_BACKINGS,
 	WORKER_OPERATIONS /* how many there are, and one */
 };
 

@@ -144,6 +144,9 @@ static void take(struct fake *fake, const struct worker_request *request, const 
 		reply(fake, request->operation, WORKER_OK, 0, "");
 		return;
 	case WORKER_BUILD_BACKING:
+	case WORKER_REFRESH_BACKING:
+	case WORKER_LIST_BACKINGS:
+	case WORKER_PRUNE_BACKINGS:
 	case WORKER_OPERATIONS:
 		break;
 	}

@@ -48,7 +48,7 @@ static int step_backing(struct try *try, const char *value, struct err *err)
 {
 	char digest[WORKER_DIGEST_SIZE];
 
-	if (worker_client_build_backing(try->client, value, STDERR_FILENO, digest, err) < 0)
+	if (worker_client_build_backing(try->client, value, false, STDERR_FILENO, digest, err) < 0)
 		return -1;
 	printf("backing %s\n", digest);
 	return 0;
