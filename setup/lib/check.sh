@@ -253,7 +253,9 @@ check_backings() {
 		BYOCI_ROOT=$work/root "$worker" -n "$namespace" check-backing "$backing" >"$work/said" 2>&1 || rc=$?
 		case $rc in
 		0) ;;
-		75) check_wrong "$(sed 's/^byoci-worker: //; s/: byoci-worker -n.*//' "$work/said")" "setup/byoci $namespace makes it" ;;
+		1) check_wrong "$(sed -n 's/^byoci-worker: //p' "$work/said"); an older one is in use" \
+			"byoci-slave -n $namespace backing build --refresh $backing" ;;
+		75) check_wrong "$(sed 's/^byoci-worker: //; s/: byoci-slave -n.*//' "$work/said")" "setup/byoci $namespace makes it" ;;
 		*) check_unseen "the backing $backing, which the installed byoci-worker can't look for" ;;
 		esac
 	done < <(backing_list)

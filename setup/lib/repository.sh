@@ -69,10 +69,13 @@ backing_list() {
 
 # The worker knows by its digest whether one is there already; then this is over at once.
 backing_all() {
-	local backing before
+	local backing before scope=()
+	# It tries the backing in a worker, which takes a control group that is its own to divide.
+	if service_systemd; then scope=(systemd-run --quiet --scope -p Delegate=yes --); fi
 	while read -r backing; do
 		before=$(find "$state/worker/backings" -mindepth 1 -maxdepth 1 | sort)
-		say_while "making the backing $backing (a Debian to run tests on)" "$bin/byoci-worker" -n "$namespace" build-backing "$backing" ||
+		say_while "making the backing $backing (a Debian to run tests on)" \
+			"${scope[@]}" "$bin/byoci-worker" -n "$namespace" build-backing "$backing" ||
 			say_die "the backing $backing could not be made: mend what the lines above say (a mirror out of reach? -O backing/$backing:mirror=URL)," \
 				"then run this again"
 		[ "$before" = "$(find "$state/worker/backings" -mindepth 1 -maxdepth 1 | sort)" ] || say_changed "made the backing $backing"

@@ -123,9 +123,11 @@ static void print_row(const struct program *program, const json_t *row)
 {
 	const char *generation = jsonget_string_or(row, "generation", NULL);
 
+	const char *bytes = generation ? size(program, jsonget_integer_or(row, "bytes", 0)) : "-";
+
 	printf("%-16s %-12.12s %-20s %5s %9s %7lld  %s\n", jsonget_string_or(row, "name", "?"), jsonget_string_or(row, "digest", "-"),
-		when(generation), generation ? age(program, row, "made") : "-", generation ? size(program, jsonget_integer_or(row, "bytes", 0)) : "-",
-		(long long)jsonget_integer_or(row, "users", 0), outcome(program, row));
+		when(generation), generation ? age(program, row, "made") : "-", bytes, (long long)jsonget_integer_or(row, "users", 0),
+		outcome(program, row));
 }
 
 static void print_list(const struct program *program, const json_t *whole)

@@ -143,7 +143,8 @@ int refresh_all(const struct conf *conf)
 		log_debug(LOG_WHAT("backings are refreshed at the usual priority"));
 	/* Each once, and once more after its base; whatever the clock does. */
 	for (size_t i = 0; rc == 0 && i < 2 * most && (name = next(conf, arena, &wait_ms)) && wait_ms <= 0; i++)
-		rc = refresh_one(conf, arena, name);
+		if (refresh_one(conf, arena, name) < 0 && wait_of(conf, arena, name, clock_wall_ms()) == 0)
+			rc = -1; /* it was not even written down that it failed */
 	arena_free(arena);
 	return rc;
 }

@@ -14,8 +14,8 @@
 int64_t refresh_wait_ms(const struct conf *conf, int64_t most);
 
 /*
- * Makes all those whose time it is, one after another, at the lowest priority. Each one's lines are in its log: shelf.h. -1: one failed,
- * and that was told.
+ * Makes all those whose time it is, one after another, at the lowest priority. Each one's lines are in its log: shelf.h. One that
+ * fails is told of, and does not keep the others. -1: not now: one failed in such a way that it would be tried again at once.
  */
 int refresh_all(const struct conf *conf);
 

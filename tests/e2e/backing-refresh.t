@@ -119,7 +119,6 @@ ok "which it tells" comes 5 told
 like "$(cat "$backings/$(digest_of often).log")" '^backing often: ' "its lines are in a file"
 is "$(generation small | wc -l) $(generations small)" "1 1" "what would come out the same is not made anew"
 listen
-before=$(generation fickle)
 failed() { [ "$(field fickle .failures)" -ge 2 ]; }
 ok "one that is no good is tried again" comes 30 failed
 is "$(field fickle .generation | cut -d. -f2)" "$(generation fickle | cut -d. -f2)" "while the old one is used"
@@ -177,7 +176,6 @@ is "$(generations small)$(generations fickle)" 12 "and nothing else"
 # Killed, all of it, while it is made anew.
 sed -i 's/^setup.command = cat .proc.net.tcp/setup.command = cat \/opt\/slow 2>\/dev\/null; cat \/proc\/net\/tcp/' "$etc/byov.conf"
 backing build fickle
-before=$(generation fickle)
 slave backing build --refresh fickle >/dev/null 2>&1 &
 caller=$!
 comes 5 [ -n "$(unfinished)" ]

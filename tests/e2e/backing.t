@@ -106,7 +106,7 @@ configure <<-CONF
 	[backing/quick]
 	source = backing
 	base = small
-	setup.command = echo done >/made
+	setup.command = echo whole >/made
 CONF
 make small
 for hundredths in 00 01 02 03 04 05 06 07 08 10; do
@@ -115,14 +115,14 @@ for hundredths in 00 01 02 03 04 05 06 07 08 10; do
 	kill -9 $! 2>/dev/null
 	wait $! 2>/dev/null
 	if worker check-backing quick >/dev/null 2>&1; then
-		[ "$(cat "$backings/$(digest_of quick)/rootfs/made")" = done ] || diag "half of it after $hundredths"
+		[ "$(cat "$backings/$(digest_of quick)/rootfs/made")" = whole ] || diag "half of it after $hundredths"
 		digest=$(digest_of quick)
 		comes 5 flock -n "$backings/$digest.lock" true
-		rm -rf "$backings/$digest" "$backings/$digest".2*
+		rm -rf "${backings:?}/$digest" "$backings/$digest".2*
 	fi
 done
 make quick
-is "$status $(cat "$backings/$digest/rootfs/made")" "0 done" "killed at whatever moment, the next build does it" || diag "$said"
+is "$status $(cat "$backings/$digest/rootfs/made")" "0 whole" "killed at whatever moment, the next build does it" || diag "$said"
 is "$(unfinished)" "" "and clears up"
 generation=$(generation quick)
 rm "$backings/$digest"
@@ -131,7 +131,7 @@ is "$status $(generation quick) $(generations quick)" "0 $generation 1" "one tha
 
 # Of an earlier release.
 digest=$(digest_of small)
-rm -rf "$backings/$digest" "$backings/$digest".*
+rm -rf "${backings:?}/$digest" "$backings/$digest".*
 mkdir -p "$backings/$digest/rootfs" && tar -C "$backings/$digest/rootfs" -xf "$scratch/srv/small.tar"
 is "$(worker check-backing small)" "$digest" "a folder of an earlier release is found"
 refresh small

@@ -265,7 +265,7 @@ like "$said" '^failed .* job script is configured otherwise here' "a job with an
 try start=missing,"$digest","$layer"
 like "$said" '^failed .* missing' "a job that does not exist is refused"
 try start=nowhere,,"$layer"
-like "$said" '^failed .* backing never is not built .*: byoci-worker -n .* build-backing never$' "without its backing a job is refused, and what to do is told"
+like "$said" '^failed .* backing never is not built .*: byoci-slave -n .* backing build never$' "without its backing a job is refused, and what to do is told"
 mkdir -p "$scratch/foreign/workspace"
 try start=script,,"$scratch/foreign"
 like "$said" '^failed .* the layer belongs to user 0' "a folder of somebody else is refused"
