@@ -160,12 +160,20 @@ static int store_settle(struct store *store, struct err *err)
 	return store_prepare(store, err);
 }
 
+/* There is one thread, so SQLite needs no locks in memory. It says so when it began before: then it has them. */
+static void store_one_thread(void)
+{
+	sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int store_open(struct store **store, const char *path, struct err *err)
 {
 	struct store *made = calloc(1, sizeof(*made));
 	mode_t old;
 	int code;
 
+	store_one_thread();
 	if (!made)
 		return err_set(err, ERR_FULL, "%s: out of memory", path);
 	old = umask(0077);

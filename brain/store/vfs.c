@@ -14,7 +14,8 @@ struct vfs_file {
 	char *bytes; /* VFS_GATHER of them; NULL: nothing was written yet */
 	size_t length;
 	sqlite3_int64 at; /* where in the file the bytes belong */
-	int fd; /* of the database, for sync_file_range() only; -1: a log */
+	int fd; /* of the database, to tell the kernel about it; -1: a log */
+	sqlite3_int64 first, last; /* where it was written at length since the last sync; both 0: nowhere */
 };
 
 static struct vfs_file *of(sqlite3_file *file)
@@ -22,10 +23,32 @@ static struct vfs_file *of(sqlite3_file *file)
 	return (struct vfs_file *)file;
 }
 
+/* The database is written only to be synced soon after: the disk begins at once, so that there is less to wait for then. */
+static void begin_sync(struct vfs_file *file)
+{
+	sqlite3_int64 end = file->at + (sqlite3_int64)file->length;
+
+	sync_file_range(file->fd, file->at, (off_t)file->length, SYNC_FILE_RANGE_WRITE);
+	if (file->length < VFS_GATHER / 2)
+		return;
+	if (!file->last || file->at < file->first)
+		file->first = file->at;
+	if (end > file->last)
+		file->last = end;
+}
+
 /*
- * What can't be written stays, and is tried again by the next who needs it: writes never change their order. The database is written
- * only to be synced soon after: the disk begins at once, so that there is less to wait for then.
+ * What is written at length are new rows, deliveries above all, which are seldom read again: their memory is used again for the next
+ * ones and takes nobody else's.
  */
+static void forget(struct vfs_file *file)
+{
+	if (file->last)
+		posix_fadvise(file->fd, file->first, file->last - file->first, POSIX_FADV_DONTNEED);
+	file->first = file->last = 0;
+}
+
+/* What can't be written stays, and is tried again by the next who needs it: writes never change their order. */
 static int flush(struct vfs_file *file)
 {
 	int code;
@@ -36,7 +59,7 @@ static int flush(struct vfs_file *file)
 	if (code != SQLITE_OK)
 		return code;
 	if (file->fd >= 0)
-		sync_file_range(file->fd, file->at, (off_t)file->length, SYNC_FILE_RANGE_WRITE);
+		begin_sync(file);
 	file->length = 0;
 	return code;
 }
@@ -94,7 +117,6 @@ static int file_write(sqlite3_file *base, const void *bytes, int length, sqlite3
 		return code == SQLITE_OK ? file->real->pMethods->name(file->real, ##__VA_ARGS__) : code; \
 	}
 PASS(xTruncate, (sqlite3_file *base, sqlite3_int64 size), size)
-PASS(xSync, (sqlite3_file *base, int flags), flags)
 PASS(xFileSize, (sqlite3_file *base, sqlite3_int64 *size), size)
 PASS(xLock, (sqlite3_file *base, int level), level)
 PASS(xUnlock, (sqlite3_file *base, int level), level)
@@ -103,6 +125,18 @@ PASS(xFileControl, (sqlite3_file *base, int what, void *value), what, value)
 PASS(xShmLock, (sqlite3_file *base, int offset, int count, int flags), offset, count, flags)
 PASS(xFetch, (sqlite3_file *base, sqlite3_int64 at, int length, void **out), at, length, out)
 #undef PASS
+
+static int file_sync(sqlite3_file *base, int flags)
+{
+	struct vfs_file *file = of(base);
+	int code = flush(file);
+
+	if (code == SQLITE_OK)
+		code = file->real->pMethods->xSync(file->real, flags);
+	if (code == SQLITE_OK)
+		forget(file);
+	return code;
+}
 
 static int file_sector_size(sqlite3_file *base)
 {
@@ -140,7 +174,7 @@ static const sqlite3_io_methods methods = {
 	.xRead = file_read,
 	.xWrite = file_write,
 	.xTruncate = file_xTruncate,
-	.xSync = file_xSync,
+	.xSync = file_sync,
 	.xFileSize = file_xFileSize,
 	.xLock = file_xLock,
 	.xUnlock = file_xUnlock,
