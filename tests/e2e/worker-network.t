@@ -65,10 +65,6 @@ scope=(nsenter -t "$host" -n --)
 ok "byoci-worker starts where nat can't be" worker_start
 like "$(cat "$scratch/worker.log")" 'network = nat: this machine does not forward what comes by up0: sysctl net.ipv4.ip_forward=1' "and says why"
 
-runs_as() {
-	layer "$2"
-	try start="$1",,"$layer" exec wait remove
-}
 ask='ask() { timeout 3 bash -c "exec 3<>/dev/tcp/$1/$2 && printf \"GET http://example.org/ HTTP/1.0\r\n\r\n\" >&3 && cat <&3" 2>&1 | grep -aE "^asked|502|refused|unreachable|does not" | head -n 1 | head -c 200 | sed "s|^|$1 $2: |"; }'
 
 # None.

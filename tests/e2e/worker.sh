@@ -102,10 +102,13 @@ layer() {
 	chown -R "$slave:$slave" "$scratch/$1"
 	layer=$scratch/$1
 }
-# runs NAME: a worker runs test.sh and is removed.
+# runs_as JOB NAME: a worker of that job runs test.sh and is removed; runs NAME: one of the job `script`.
+runs_as() {
+	layer "$2"
+	try start="$1",,"$layer" exec wait remove
+}
 runs() {
-	layer "$1"
-	try start=script,,"$layer" exec wait remove
+	runs_as script "$1"
 }
 
 group_folders() { find /sys/fs/cgroup -maxdepth 8 -name "byoci-$BYOCI_NAMESPACE-*" 2>/dev/null; }
@@ -122,21 +125,24 @@ leftovers() {
 is_clean() { [ -z "$(leftovers)" ]; }
 clean() { ok "$1" comes 10 is_clean || diag "$(leftovers)"; }
 
-# The backing: from the cache of earlier tests, else built.
-digest=$("$scratch/worker-try" - digest=small) || bail_out "no digest of the backing: $digest"
+# backing NAME: from the cache of earlier tests, else built. Its digest is in $digest.
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/byoci-tests
-if [ -f "$cache/backing-$digest.tar" ]; then
-	mkdir "$state/worker/backings/$digest" && tar -C "$state/worker/backings/$digest" -xf "$cache/backing-$digest.tar" ||
-		bail_out "$cache/backing-$digest.tar cannot be unpacked"
-fi
-built=$("$build/bin/byoci-worker" -n "$BYOCI_NAMESPACE" build-backing small 2>"$scratch/building") ||
-	bail_out "the backing cannot be built: $(tail -n 5 "$scratch/building")"
-is "$built" "$digest" "build-backing tells the digest of the backing"
-if [ ! -f "$cache/backing-$digest.tar" ]; then
-	like "$(cat "$scratch/building")" 'backing small: built' "and says when it was built"
-	mkdir -p "$cache" && tar -C "$state/worker/backings/$digest" -cf "$cache/.$digest.$$" rootfs &&
-		mv "$cache/.$digest.$$" "$cache/backing-$digest.tar"
-fi
+backing() {
+	digest=$("$scratch/worker-try" - digest="$1") || bail_out "no digest of the backing: $digest"
+	if [ -f "$cache/backing-$digest.tar" ]; then
+		mkdir "$state/worker/backings/$digest" && tar -C "$state/worker/backings/$digest" -xf "$cache/backing-$digest.tar" ||
+			bail_out "$cache/backing-$digest.tar cannot be unpacked"
+	fi
+	built=$("$build/bin/byoci-worker" -n "$BYOCI_NAMESPACE" build-backing "$1" 2>"$scratch/building") ||
+		bail_out "the backing cannot be built: $(tail -n 5 "$scratch/building")"
+	is "$built" "$digest" "build-backing tells the digest of the backing"
+	if [ ! -f "$cache/backing-$digest.tar" ]; then
+		like "$(cat "$scratch/building")" "backing $1: built" "and says when it was built"
+		mkdir -p "$cache" && tar -C "$state/worker/backings/$digest" -cf "$cache/.$digest.$$" rootfs &&
+			mv "$cache/.$digest.$$" "$cache/backing-$digest.tar"
+	fi
+}
+backing small
 is "$(stat -c %u "$state/worker/backings/$digest/rootfs/etc")" 0 "a backing does not depend on the ids of workers"
 if [ "${worker_kind:-lxc}" = lxd ]; then
 	# shellcheck source=tests/e2e/lxd-lib.sh
