@@ -130,9 +130,14 @@ static const struct hot {
 	ROW(ITEM_ADD, I(0), T("p"), T("main"), T("s"), I(1), I(NOW), I(1), I(1), T("why")),
 };
 
-/* No table is in them, or they are asked by a person or a poll and give an answer that grows with the rows. */
+/*
+ * No table is in them; or they are asked by a person or a poll and give an answer that grows with the rows; or they follow the clock when
+ * somebody sets it.
+ */
 static const enum store_id others[] = {STORE_BEGIN, STORE_COMMIT, STORE_ROLLBACK, STORE_SAVEPOINT, STORE_SAVEPOINT_BACK,
-	STORE_SAVEPOINT_END, STORE_REFUSALS, STORE_CALL_READING, STORE_PROPOSAL_NAMED, STORE_PROPOSALS_OPEN, STORE_ITEMS_COUNT};
+	STORE_SAVEPOINT_END, STORE_REFUSALS, STORE_CALL_READING, STORE_PROPOSAL_NAMED, STORE_PROPOSALS_OPEN, STORE_ITEMS_COUNT,
+	STORE_PROPOSAL_INBOX_SOONER, STORE_GATE_INBOX_SOONER, STORE_BUILD_INBOX_SOONER, STORE_LANDING_INBOX_SOONER,
+	STORE_REPORT_INBOX_SOONER, STORE_CALLS_SOONER, STORE_TARGETS_SOONER, STORE_ITEMS_SOONER};
 
 static bool is_here(enum store_id id)
 {
