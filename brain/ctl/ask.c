@@ -110,6 +110,32 @@ static void print_why(const json_t *reply)
 		(long long)jsonget_integer_or(row, "attempts", 0), text_of(row, "why"));
 }
 
+static void print_build(const json_t *build)
+{
+	const char *reason = jsonget_string_or(build, "reason", ""), *tests = jsonget_string_or(build, "tests", NULL);
+
+	printf("build %s: %s%s%s\n", text_of(build, "build"),
+		strcmp(text_of(build, "outcome"), "-") != 0 ? text_of(build, "outcome") : text_of(build, "state"), *reason ? ": " : "", reason);
+	if (tests)
+		printf("  %s\n", tests);
+}
+
+/* Of one build that was asked for; they are with its slave: byoci-slave artefact BUILD PATH. */
+static void print_artefacts(const json_t *build)
+{
+	const json_t *artefacts = json_object_get(build, "artefacts"), *row;
+	int64_t count = jsonget_integer_or(artefacts, "count", 0);
+	size_t i;
+
+	if (!artefacts)
+		return;
+	printf("artefacts: %lld, %lld bytes\n", (long long)count, (long long)jsonget_integer_or(artefacts, "bytes", 0));
+	json_array_foreach(json_object_get(artefacts, "list"), i, row)
+		printf("  %.64s %12lld %s\n", text_of(row, "sha256"), (long long)jsonget_integer_or(row, "size", 0), text_of(row, "path"));
+	if ((int64_t)i < count)
+		puts("  … and more: byoci-slave artefact lists them all");
+}
+
 static void print_show(const json_t *reply)
 {
 	const json_t *row;
@@ -117,9 +143,9 @@ static void print_show(const json_t *reply)
 	size_t i;
 
 	print_proposal(reply);
-	json_array_foreach(json_object_get(reply, "builds"), i, row) printf("build %s: %s%s%s\n", text_of(row, "build"),
-		strcmp(text_of(row, "outcome"), "-") != 0 ? text_of(row, "outcome") : text_of(row, "state"),
-		strcmp(jsonget_string_or(row, "reason", ""), "") != 0 ? ": " : "", jsonget_string_or(row, "reason", ""));
+	json_array_foreach(json_object_get(reply, "builds"), i, row)
+		print_build(row);
+	print_artefacts(json_object_get(reply, "build"));
 	json_array_foreach(json_object_get(reply, "timeline"), i, row)
 		printf("  %-16s %s  %8lld ms\n", text_of(row, "step"), when(jsonget_integer_or(row, "at", 0), time),
 			(long long)jsonget_integer_or(row, "took", 0));

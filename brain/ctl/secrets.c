@@ -55,6 +55,7 @@ static int add_folders(struct list *list, struct err *err)
 		{VAULT_FOLDER, within(list, "slave"), list->slave, NULL, NULL},
 		{VAULT_FOLDER, within(list, "land"), list->land, NULL, NULL},
 		{VAULT_FOLDER, within(list, "git"), list->git, NULL, NULL},
+		{VAULT_FOLDER, within(list, "worker"), "root", NULL, NULL},
 	};
 
 	for (size_t i = 0; i < sizeof items / sizeof items[0]; i++)

@@ -132,14 +132,14 @@ int counts_read(const json_t *json, struct counts *counts, struct err *err)
 	return 0;
 }
 
-char *counts_text(struct arena *arena, const struct counts *counts)
+char *counts_text(struct arena *arena, const struct counts *counts, bool names)
 {
 	char *text = arena_printf(arena, "%lld test%s, %lld failed, %lld skipped", (long long)counts->run,
 		counts->run == 1 ? "" : "s", (long long)counts->failed, (long long)counts->skipped);
 
 	if (counts->slow_count > 0)
-		text = arena_printf(arena, "%s, slowest %s (%lld.%03lld s)", text, counts->slowest[0].name,
-			(long long)counts->slowest[0].ms / 1000, (long long)counts->slowest[0].ms % 1000);
+		text = arena_printf(arena, "%s, slowest %s%s%lld.%03lld s%s", text, names ? counts->slowest[0].name : "", names ? " (" : "",
+			(long long)counts->slowest[0].ms / 1000, (long long)counts->slowest[0].ms % 1000, names ? ")" : "");
 	if (counts->broken > 0)
 		text = arena_printf(arena, "%s; %lld of %lld report%s broken off", text, (long long)counts->broken,
 			(long long)counts->reports, counts->reports == 1 ? "" : "s");

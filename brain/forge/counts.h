@@ -49,7 +49,10 @@ json_t *counts_json(const struct counts *counts);
 /* ERR_INPUT; *counts is set only on success. */
 int counts_read(const json_t *json, struct counts *counts, struct err *err);
 
-/* "412 tests, 3 failed, 5 skipped, slowest NAME (12.3 s)", in the arena. */
-char *counts_text(struct arena *arena, const struct counts *counts);
+/*
+ * "412 tests, 3 failed, 5 skipped, slowest NAME (12.345 s)", in the arena. Names come from the tests: `names` false leaves them out, for
+ * what is written to a forge, where a name could pretend to be a report's marker.
+ */
+char *counts_text(struct arena *arena, const struct counts *counts, bool names);
 
 #endif

@@ -1,5 +1,7 @@
 #include "forge/job.h"
 
+#include <string.h>
+
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/crypto.h"
@@ -48,6 +50,31 @@ static int add_section(const struct conf *conf, const char *section, struct buf 
 	return 0;
 }
 
+/* Which secrets it is given, by the names of their files: those of the projects whose job it is. */
+static int add_project(const struct conf *conf, struct arena *arena, const char *section, const char *job, struct buf *text,
+	struct err *err)
+{
+	const char *const *jobs = NULL, *secrets = NULL;
+
+	if (conf_text(conf, section, "secrets", &secrets, err) < 0 || (secrets && conf_list(conf, arena, section, "jobs", &jobs, err) < 0))
+		return -1;
+	for (; jobs && *jobs; jobs++)
+		if (strcmp(*jobs, job) == 0 && (buf_printf(text, "[%s]\nsecrets=", section) < 0 || add_escaped(text, secrets) < 0))
+			return err_set(err, ERR_FULL, "[job/%s]: over %u bytes", job, TEXT_MAXIMUM);
+	return 0;
+}
+
+static int add_secrets(const struct conf *conf, const char *job, struct buf *text, struct err *err)
+{
+	struct arena *arena = arena_new();
+	int done = 0;
+
+	for (const char *const *name = conf_sections(conf, arena, "project"); *name && done == 0; name++)
+		done = add_project(conf, arena, arena_printf(arena, "project/%s", *name), job, text, err);
+	arena_free(arena);
+	return done;
+}
+
 static int digest(const struct conf *conf, const char *job, const char *backing, char *out, struct err *err)
 {
 	struct buf text;
@@ -55,7 +82,7 @@ static int digest(const struct conf *conf, const char *job, const char *backing,
 
 	err_clear(err);
 	buf_init(&text, TEXT_MAXIMUM);
-	if (job && add_section(conf, job, &text, err) < 0)
+	if (job && (add_section(conf, job, &text, err) < 0 || add_secrets(conf, job + strlen("job/"), &text, err) < 0))
 		goto err0;
 	if (recipe_text(conf, backing, &text, err) < 0) {
 		if (job)

@@ -301,3 +301,38 @@ int result_read_line(struct arena *arena, const char *line, const struct crypto_
 	*result = found;
 	return 0;
 }
+
+json_t *result_line_payload(struct arena *arena, const char *line)
+{
+	const char *payload = strncmp(line, HEADER, strlen(HEADER)) == 0 ? line + strlen(HEADER) : NULL;
+	struct err ignored;
+	size_t length;
+	char *bytes;
+
+	if (!payload)
+		return NULL;
+	bytes = crypto_unbase64(arena, arena_memdup(arena, payload, strcspn(payload, " \n")), &length);
+	return bytes ? jsonget_parse(bytes, length, NODES, &ignored) : NULL;
+}
+
+bool result_line_counts(struct arena *arena, const char *line, struct counts *counts)
+{
+	json_t *payload = result_line_payload(arena, line);
+	const json_t *job;
+	bool any = false;
+	size_t i;
+
+	*counts = (struct counts){.run = 0};
+	json_array_foreach(json_object_get(payload, "jobs"), i, job) {
+		const json_t *reports = json_object_get(job, "reports");
+		struct counts found;
+		struct err ignored;
+
+		if (!reports || counts_read(reports, &found, &ignored) < 0)
+			continue;
+		counts_join(counts, &found);
+		any = true;
+	}
+	json_decref(payload);
+	return any;
+}

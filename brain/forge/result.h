@@ -6,6 +6,7 @@
 #define BYOCI_FORGE_RESULT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -72,5 +73,12 @@ char *result_sign_line(struct arena *arena, const struct result *result, const s
  * the key's. Texts are in the arena; *result is set only on success.
  */
 int result_read_line(struct arena *arena, const char *line, const struct crypto_key *key, struct result *result, struct err *err);
+
+/*
+ * Of a line that was verified before, as those are that are stored: its payload, a new reference; NULL: it is none. And what its jobs'
+ * test reports are counted to; false: there are none.
+ */
+json_t *result_line_payload(struct arena *arena, const char *line);
+bool result_line_counts(struct arena *arena, const char *line, struct counts *counts);
 
 #endif

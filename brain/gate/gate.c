@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "forge/approve.h"
+#include "forge/result.h"
 #include "gate/move.h"
 #include "proposal/project.h"
 
@@ -172,7 +173,8 @@ static int load(struct move *move, int64_t item, const char *state)
 static int read_ended(struct move *move, enum store_id id, int64_t ref, struct move_end *ended, int64_t *build)
 {
 	struct store *store = move->brain->store;
-	const char *word;
+	const char *word, *line;
+	struct counts counts;
 	int found = store_one(store, id, move->err, STORE_INTEGER(ref));
 
 	if (found <= 0)
@@ -185,6 +187,8 @@ static int read_ended(struct move *move, enum store_id id, int64_t ref, struct m
 	ended->target_tip = store_text(store, id, 5, move->arena);
 	ended->time = store_integer(store, id, 6);
 	*build = store_integer(store, id, 7);
+	line = store_text(store, id, 8, move->arena);
+	ended->tests = line && result_line_counts(move->arena, line, &counts) ? counts_text(move->arena, &counts, false) : "";
 	store_reset(store, id);
 	ended->outcome = OUTCOME_INFRASTRUCTURE;
 	if (word)

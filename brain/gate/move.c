@@ -179,12 +179,18 @@ int move_release(struct move *move, const struct policy_facts *facts, const char
 	return brain_decide(move->brain, &reason, move->err, "%s", why);
 }
 
+/* " 412 tests, 3 failed.", for a report. */
+static const char *counted(struct move *move, const struct move_end *ended)
+{
+	return ended->tests && *ended->tests ? arena_printf(move->arena, " %s.", ended->tests) : "";
+}
+
 int move_finish(struct move *move, const struct move_end *ended)
 {
 	const char *merged = ended->merged ? ended->merged : move->item.source;
 	const char *why = arena_printf(move->arena, "landed on %s as %.12s", move->item.target, merged);
-	const char *text = arena_printf(move->arena, "%.12s landed on %s as %s.\n\n%s\n", move->item.source, move->item.target,
-		merged, page_of(move, ended->build));
+	const char *text = arena_printf(move->arena, "%.12s landed on %s as %s.%s\n\n%s\n", move->item.source, move->item.target,
+		merged, counted(move, ended), page_of(move, ended->build));
 
 	if (ended->target_tip && *ended->target_tip &&
 		store_run(move->brain->store, STORE_TARGET_PUT, move->err, STORE_TEXT(move->item.project), STORE_TEXT(move->item.target),
@@ -235,8 +241,8 @@ int move_reject(struct move *move, const struct move_end *ended, const char *wha
 {
 	const char *word = outcome_word(ended->outcome);
 	const char *why = arena_printf(move->arena, "rejected: %s %s%s%s", what, word, *ended->reason ? ": " : "", ended->reason);
-	const char *text = arena_printf(move->arena, "%.12s was not landed. The %s ended with: %s%s%s.\n\n%s\n", move->item.source,
-		what, word, *ended->reason ? ": " : "", ended->reason, page_of(move, ended->build));
+	const char *text = arena_printf(move->arena, "%.12s was not landed. The %s ended with: %s%s%s.%s\n\n%s\n", move->item.source,
+		what, word, *ended->reason ? ": " : "", ended->reason, counted(move, ended), page_of(move, ended->build));
 
 	return end(move, "rejected", why) < 0 ? -1 : owe_report(move, "rejected", ended->merged, text);
 }
@@ -259,7 +265,8 @@ int move_land(struct move *move, const struct move_end *ended, int64_t build)
 		return -1;
 	CRASH_POINT("gate.landing-asked");
 	return brain_decide(
-		move->brain, &reason, move->err, "build %s succeeded: landing %.12s", ended->build, ended->merged ? ended->merged : "it");
+		move->brain, &reason, move->err, "build %s succeeded: landing %.12s%s%s", ended->build, ended->merged ? ended->merged : "it",
+		*ended->tests ? "; " : "", ended->tests);
 }
 
 int move_land_again(struct move *move, const struct move_end *ended, int64_t build)

@@ -30,6 +30,7 @@ struct move_end {
 	const char *merged;     /* id of the merge; NULL: none */
 	const char *target_tip; /* afterwards; NULL or "": not known */
 	int64_t time;           /* ms */
+	const char *tests;      /* what the test reports were counted to, without names; "": there were none */
 };
 
 /* Each returns 0, or -1 when the store failed. */

@@ -109,7 +109,8 @@
 #define STATEMENT_BUILD "id, build, item, attempt, state, spec, asked, started, ended, outcome, reason, merged, result"
 #define STORE_STATEMENTS_BUILD(S) \
 	S(BUILD_ADD, "INSERT INTO builds (build, item, attempt, state, spec, asked) VALUES (?1, ?2, ?3, 'asked', '', ?4)") \
-	S(BUILD_ENDED, "SELECT item, build, outcome, reason, merged, '', ended, id FROM builds WHERE id = ?1 AND state = 'done'") \
+	S(BUILD_ENDED, "SELECT item, build, outcome, reason, merged, '', ended, id, result FROM builds" \
+		" WHERE id = ?1 AND state = 'done'") \
 	S(BUILD_GET, "SELECT " STATEMENT_BUILD " FROM builds WHERE id = ?1") \
 	S(BUILD_FIND, "SELECT " STATEMENT_BUILD " FROM builds WHERE build = ?1") \
 	S(BUILD_SPEC, "UPDATE builds SET spec = ?2 WHERE id = ?1") \
@@ -124,7 +125,8 @@
 #define STATEMENT_LANDING "id, build, item, state, asked, ended, outcome, reason, merged, target_tip, answer"
 #define STORE_STATEMENTS_LANDING(S) \
 	S(LANDING_ADD, "INSERT INTO landings (build, item, state, asked) VALUES (?1, ?2, 'asked', ?3)") \
-	S(LANDING_ENDED, "SELECT l.item, b.build, l.outcome, l.reason, l.merged, l.target_tip, l.ended, l.build FROM landings l" \
+	S(LANDING_ENDED, "SELECT l.item, b.build, l.outcome, l.reason, l.merged, l.target_tip, l.ended, l.build, b.result" \
+		" FROM landings l" \
 		" JOIN builds b ON b.id = l.build WHERE l.id = ?1 AND l.state = 'done'") \
 	S(LANDING_GET, "SELECT " STATEMENT_LANDING " FROM landings WHERE id = ?1") \
 	S(LANDING_DONE, "UPDATE landings SET state = 'done', ended = ?2, outcome = ?3, reason = ?4, merged = ?5, target_tip = ?6," \

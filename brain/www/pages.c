@@ -249,6 +249,48 @@ static void page_proposal(struct visit *visit)
 	json_decref(why);
 }
 
+static void put_tests(struct buf *page, const json_t *build)
+{
+	const json_t *slowest = json_object_get(json_object_get(build, "reports"), "slowest"), *row;
+	char took[32];
+	size_t i;
+
+	if (json_array_size(slowest) == 0)
+		return;
+	html_raw(page, "<h2>Slowest tests</h2>\n<table>\n");
+	json_array_foreach(slowest, i, row) {
+		snprintf(took, sizeof took, "%lld ms", (long long)jsonget_integer_or(row, "ms", 0));
+		html_raw(page, "<tr>");
+		put_cell(page, text_of(row, "name"));
+		html_raw(page, "<td class=\"n\">");
+		html_text(page, took);
+		html_raw(page, "</td></tr>\n");
+	}
+	html_raw(page, "</table>\n");
+}
+
+static void put_artefacts(struct buf *page, const json_t *build)
+{
+	const json_t *list = json_object_get(json_object_get(build, "artefacts"), "list"), *row;
+	char size[32];
+	size_t i;
+
+	if (json_array_size(list) == 0)
+		return;
+	html_raw(page, "<h2>Artefacts</h2>\n<table>\n");
+	json_array_foreach(list, i, row) {
+		snprintf(size, sizeof size, "%lld", (long long)jsonget_integer_or(row, "size", 0));
+		html_raw(page, "<tr>");
+		put_cell(page, text_of(row, "path"));
+		html_raw(page, "<td class=\"n\">");
+		html_text(page, size);
+		html_raw(page, "</td>");
+		put_cell(page, text_of(row, "sha256"));
+		html_raw(page, "</tr>\n");
+	}
+	html_raw(page, "</table>\n");
+}
+
 static void page_build(struct visit *visit)
 {
 	struct err err = {.kind = ERR_NONE};
@@ -264,11 +306,14 @@ static void page_build(struct visit *visit)
 	html_raw(&page, "<table>\n");
 	html_row(&page, "outcome", jsonget_string_or(build, "outcome", text_of(build, "state")));
 	html_row(&page, "reason", text_of(build, "reason"));
+	html_row(&page, "tests", text_of(build, "tests"));
 	html_row(&page, "merge", text_of(build, "merge"));
 	html_raw(&page, "<tr><th>log</th><td>");
 	html_link(&page, arena_printf(visit->pages->arena, "/builds/%s/log", visit->parts[0]), "log");
 	html_raw(&page, "</td></tr>\n</table>\n");
 	put_proposal(visit, &page, show);
+	put_tests(&page, build);
+	put_artefacts(&page, build);
 	put_timeline(&page, show);
 	html_send(&page, visit->request, 200);
 	json_decref(show);

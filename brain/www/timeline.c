@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/crypto.h"
 #include "base/jsonget.h"
 #include "build/build.h"
+#include "forge/result.h"
 #include "landing/landing.h"
 #include "report/report.h"
 
@@ -64,17 +64,8 @@ static void add_steps(struct timeline *timeline, const json_t *json, const char 
 /* The signature was checked when the line was stored. */
 static void add_result(struct timeline *timeline, const char *line)
 {
-	const char *payload = strchr(line, ' '), *end = payload ? strchr(payload + 1, ' ') : NULL;
-	struct err ignored;
-	size_t length;
-	char *bytes;
-	json_t *json;
+	json_t *json = result_line_payload(timeline->arena, line);
 
-	if (!end)
-		return;
-	bytes = crypto_unbase64(
-		timeline->arena, arena_printf(timeline->arena, "%.*s", (int)(end - payload - 1), payload + 1), &length);
-	json = bytes ? jsonget_parse(bytes, length, NODES, &ignored) : NULL;
 	add_steps(timeline, json, "");
 	json_decref(json);
 }

@@ -7,6 +7,7 @@
 #include "base/sock.h"
 #include "build/build.h"
 #include "calls/calls.h"
+#include "forge/result.h"
 #include "forge/text.h"
 #include "gate/item.h"
 #include "proposal/proposal.h"
@@ -269,12 +270,33 @@ json_t *view_why(struct brain *brain, struct arena *arena, const char *project, 
 		"decisions", list, "waiting", waiting);
 }
 
-static json_t *build_json(const struct build_row *build)
+/* What the tests of the first job, so far the only one, left: counts of its reports, and what was kept. */
+static void add_left(json_t *json, struct arena *arena, const char *line)
 {
-	return json_pack("{s:s, s:I, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "build", build->build, "attempt",
+	json_t *payload = result_line_payload(arena, line);
+	const json_t *job = json_array_get(json_object_get(payload, "jobs"), 0);
+	json_t *artefacts = json_object_get(job, "artefacts"), *reports = json_object_get(job, "reports");
+	struct counts counts;
+
+	if (reports)
+		json_object_set(json, "reports", reports);
+	if (reports && result_line_counts(arena, line, &counts))
+		json_object_set_new(json, "tests", json_string(counts_text(arena, &counts, true)));
+	if (artefacts)
+		json_object_set(json, "artefacts", artefacts);
+	json_decref(payload);
+}
+
+static json_t *build_json(struct arena *arena, const struct build_row *build)
+{
+	json_t *json = json_pack("{s:s, s:I, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "build", build->build, "attempt",
 		(json_int_t)build->attempt, "state", build->state, "asked", (json_int_t)build->asked, "started",
 		time_or_null(build->started), "ended", time_or_null(build->ended), "outcome", text_or_null(build->outcome), "reason",
 		text_or_null(build->reason), "merge", text_or_null(build->merged));
+
+	if (build->result)
+		add_left(json, arena, build->result);
+	return json;
 }
 
 static json_t *builds_json(struct brain *brain, struct arena *arena, int64_t item, struct err *err)
@@ -285,7 +307,7 @@ static json_t *builds_json(struct brain *brain, struct arena *arena, int64_t ite
 
 	while (more >= 0 && (more = store_step(brain->store, STORE_BUILDS_OF_ITEM, err)) == 1) {
 		build_take(brain, arena, STORE_BUILDS_OF_ITEM, &build);
-		json_array_append_new(list, build_json(&build));
+		json_array_append_new(list, build_json(arena, &build));
 	}
 	if (more == 0)
 		return list;
@@ -337,7 +359,7 @@ json_t *view_build(struct brain *brain, struct arena *arena, const char *build, 
 		return NULL;
 	json = show(brain, arena, &proposal, &item, err);
 	if (json)
-		json_object_set_new(json, "build", build_json(&row));
+		json_object_set_new(json, "build", build_json(arena, &row));
 	return json;
 }
 

@@ -104,5 +104,6 @@ place_all() {
 	place_folder "$secrets/brain" "$user_brain" "$user_brain" 700
 	place_folder "$secrets/slave" "$user_slave" "$user_slave" 700
 	place_folder "$secrets/land" "$user_land" "$user_land" 700
+	place_folder "$secrets/worker" root root 700
 	place_folder "$secrets/git" "$user_git" "$user_git" 700
 }

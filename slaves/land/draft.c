@@ -9,7 +9,7 @@
 #include "forge/merge.h"
 #include "forge/spec.h"
 #include "slaves/common/ending.h"
-#include "slaves/land/readback.h"
+#include "slaves/common/readback.h"
 
 static const char *first_job(const struct program *program, const char *project, struct err *err)
 {

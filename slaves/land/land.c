@@ -6,13 +6,13 @@
 
 #include "base/crash.h"
 #include "forge/merge.h"
-#include "slaves/land/approval.h"
+#include "slaves/common/approval.h"
 #include "slaves/tree/check.h"
 #include "slaves/common/ending.h"
 #include "slaves/land/landing_tree.h"
 #include "slaves/common/output.h"
 #include "slaves/land/proof.h"
-#include "slaves/land/readback.h"
+#include "slaves/common/readback.h"
 
 #define AHEAD_WAIT_S 3600 /* at a time */
 

@@ -8,12 +8,12 @@
 #include "base/crash.h"
 #include "base/jsonget.h"
 #include "base/log.h"
-#include "slaves/land/approval.h"
+#include "slaves/common/approval.h"
 #include "slaves/land/draft.h"
 #include "slaves/common/ending.h"
 #include "slaves/land/land.h"
 #include "slaves/common/output.h"
-#include "slaves/land/readback.h"
+#include "slaves/common/readback.h"
 #include "slaves/land/tell.h"
 
 #define LANDER_NODES 20000

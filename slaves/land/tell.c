@@ -8,7 +8,7 @@
 #include "forge/launchpad.h"
 #include "forge/proposal.h"
 #include "slaves/land/landing_tree.h"
-#include "slaves/land/readback.h"
+#include "slaves/common/readback.h"
 
 static int check(const struct program *program, const struct tell *tell, struct err *err)
 {

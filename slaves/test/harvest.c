@@ -163,7 +163,7 @@ static void count_all(const struct harvest *harvest, const struct artefacts *art
 	if (!counts->reports)
 		return;
 	harvest->ending->reports = counts;
-	output_say(harvest->output, &err, "reports: %s", counts_text(harvest->arena, counts));
+	output_say(harvest->output, &err, "reports: %s", counts_text(harvest->arena, counts, true));
 }
 
 static struct artefacts *bring(const struct harvest *harvest, struct worker_client *client)

@@ -18,6 +18,7 @@
 #include "slaves/common/ending.h"
 #include "slaves/common/output.h"
 #include "slaves/test/premade.h"
+#include "slaves/test/entitled.h"
 #include "slaves/test/prepare.h"
 
 #define PREPARE_TEXT_MAXIMUM ((size_t)64 * 1024)
@@ -201,9 +202,23 @@ static int prepare(struct leader *leader)
 	return taken > 0 ? 0 : end_making(leader, &making);
 }
 
+/* The project, when the tests may have its secrets. -1: that is not known. */
+static int find_secrets(struct leader *leader, const char **project, struct err *err)
+{
+	const char *why = NULL;
+	int may = entitled(leader->program, &leader->spec, &why, err);
+
+	*project = may > 0 ? leader->spec.project : NULL;
+	if (may == 0 && why)
+		return output_say(leader->output, err, "no secrets for this build: %s", why);
+	return may < 0 ? -1 : 0;
+}
+
 static void test(struct leader *leader)
 {
 	struct err err = {0};
+	const char *project = NULL;
+	int known = find_secrets(leader, &project, &err);
 	const char *layer = builds_path(leader->program, leader->arena, leader->build, "layer", &err);
 	CRASH_POINT("leader.prepared");
 	struct trial trial = {.program = leader->program,
@@ -212,6 +227,7 @@ static void test(struct leader *leader)
 		.build = leader->build,
 		.job = leader->spec.jobs[0].name,
 		.job_digest = leader->spec.jobs[0].digest,
+		.project = project,
 		.layer = layer,
 		.worker = &leader->worker,
 		.began = leader->worker_began,
@@ -220,7 +236,7 @@ static void test(struct leader *leader)
 
 	if (!leader->worker.client)
 		end_with_error(leader, &leader->no_worker);
-	else if (!layer || trial_run(&trial, &err) < 0)
+	else if (known < 0 || !layer || trial_run(&trial, &err) < 0)
 		end_with_error(leader, &err);
 	CRASH_POINT("leader.tested");
 }

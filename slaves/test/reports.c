@@ -1,18 +1,16 @@
 #include "slaves/test/reports.h"
 
 #include <errno.h>
-#include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/child.h"
 #include "base/file.h"
 #include "forge/outcome.h"
 #include "slaves/common/output.h"
+#include "slaves/common/strict.h"
 #include "slaves/test/junit.h"
 #include "slaves/test/subunit.h"
 #include "slaves/test/taplines.h"
@@ -76,7 +74,7 @@ static int lock_in(void)
 
 	if (setrlimit(RLIMIT_CPU, &time) < 0)
 		return -1;
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);
+	return strict_enter();
 }
 
 int reports_verb(const struct program *program)
@@ -97,8 +95,7 @@ int reports_verb(const struct program *program)
 			break;
 		put += (size_t)done;
 	}
-	syscall(SYS_exit, put < sizeof answer); /* exit(3) would do more than it may */
-	return 0;
+	strict_exit(put < sizeof answer);
 }
 
 /* Names come from the tests, and are for people. */

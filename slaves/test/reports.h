@@ -1,7 +1,7 @@
 /*
  * Test reports of a build, counted: JUnit's XML, subunit or TAP, which of them is seen from their bytes. They are what hostile tests
- * wrote, so they are parsed in a process of its own that, once it has read them, may do nothing any more but read, write and end (strict
- * seccomp(2)): neither the key that results are signed with nor any file is within its reach, whatever the bytes did to it.
+ * wrote, so they are parsed in a process of its own that, once it has read them, may do nothing any more but read, write and end
+ * (slaves/common/strict.h): neither the key that results are signed with nor any file is within its reach, whatever the bytes did to it.
  */
 #ifndef BYOCI_SLAVES_REPORTS_H
 #define BYOCI_SLAVES_REPORTS_H

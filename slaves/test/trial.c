@@ -285,6 +285,19 @@ static int attach(struct run *run, struct err *err)
 	return done;
 }
 
+static int give_secrets(struct run *run, struct err *err)
+{
+	struct trial *trial = run->trial;
+
+	if (!trial->project)
+		return 0;
+	int count = worker_client_secrets(run->client, trial->project, err);
+	if (count < 0)
+		return err_wrap(err, "secrets of %s", trial->project);
+	return output_say(trial->output, err, "%d secret%s of %s %s in the worker", count, count == 1 ? "" : "s", trial->project,
+		count == 1 ? "is" : "are");
+}
+
 int trial_run(struct trial *trial, struct err *err)
 {
 	struct run run = {.trial = trial, .client = trial->worker->client, .printed_fd = -1};
@@ -293,6 +306,8 @@ int trial_run(struct trial *trial, struct err *err)
 	for (int i = 0; i < WATCHES; i++)
 		run.watched[i].fd = -1;
 	int attached = attach(&run, err);
+	if (attached == 0)
+		attached = give_secrets(&run, err);
 	steps_add(&trial->ending->steps, "worker", trial->began, clock_wall_ms());
 	if (attached == 0) {
 		CRASH_POINT("leader.worker-started");

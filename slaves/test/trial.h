@@ -30,6 +30,7 @@ struct trial {
 	struct arena *arena;    /* for texts of the ending */
 	struct output *output;
 	const char *build, *job, *job_digest;
+	const char *project;    /* whose secrets the tests may have: the build was approved; NULL: none */
 	const char *layer;      /* folder whose tree goes into the worker */
 	struct trial_worker *worker; /* is not there any more afterwards */
 	int64_t began;          /* when the worker was asked for, ms since 1970 */

@@ -74,6 +74,12 @@ struct cage_kind {
 	/* Puts a layer's tree into CAGE_FOLDER, where root inside owns it; the layer itself is never written to. Once. */
 	int (*place)(struct cage *cage, const struct cage_layer *layer, struct err *err);
 
+	/*
+	 * Its mounts, for setns(2), between `place` and `exec`: borrowed. NULL: a kind that has none of its own, and so can't have
+	 * what is for a worker alone.
+	 */
+	int (*mounts)(const struct cage *cage);
+
 	/* Begins a program in CAGE_FOLDER as root inside, without any descriptor or variable of ours but these. Once. */
 	int (*exec)(struct cage *cage, const struct cage_program *program, struct err *err);
 

@@ -201,12 +201,23 @@ static int act_exec(struct handler *handler, const struct worker_request *reques
 	return worker_exec(handler->worker, descriptors[0], descriptors[1], err);
 }
 
+static int act_secrets(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	(void)descriptors;
+	reply->status = worker_secrets(handler->worker, request->section, err);
+	if (reply->status < 0)
+		return -1;
+	log_info(LOG_WHAT("secrets are in the worker"), LOG_TEXT("build", handler->build), LOG_TEXT("project", request->section),
+		LOG_NUMBER("how_many", reply->status));
+	return 0;
+}
+
 static int act_collect(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
 	struct err *err)
 {
+	(void)request;
 	(void)reply;
-	if (strcmp(request->section, handler->job) != 0)
-		return err_set(err, ERR_REFUSED, "the worker was started for job %s", handler->job);
 	if (!is_pipe_end(descriptors[0]) || !is_pipe_end(descriptors[1]))
 		return err_set(err, ERR_INPUT, "files and notes must be writing ends of pipes: nothing else is written to");
 	return worker_collect(handler->worker, descriptors[0], descriptors[1], err);
@@ -264,6 +275,7 @@ static const struct step {
 		[WORKER_REMOVE] = {act_remove, STATE_REMOVED},
 	},
 	[STATE_READY] = {
+		[WORKER_SECRETS] = {act_secrets, STATE_READY},
 		[WORKER_CHECK] = {act_check, STATE_READY},
 		[WORKER_EXEC] = {act_exec, STATE_RUNNING},
 		[WORKER_STOP] = {act_stop, STATE_ENDED},
@@ -330,6 +342,8 @@ static int check_now(const struct handler *handler, const struct worker_request 
 		state_names[handler->state]);
 	if (*request->build && *handler->build && strcmp(request->build, handler->build) != 0)
 		return err_set(err, ERR_REFUSED, "this connection is for build %s", handler->build);
+	if (request->operation == WORKER_SECRETS)
+		return 0; /* its section is the project */
 	if (*request->section && *handler->job && strcmp(request->section, handler->job) != 0)
 		return err_set(err, ERR_REFUSED, "the worker was started for job %s", handler->job);
 	return 0;

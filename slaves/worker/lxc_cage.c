@@ -160,6 +160,11 @@ static int place(struct cage *base, const struct cage_layer *layer, struct err *
 	return rc;
 }
 
+static int mounts(const struct cage *base)
+{
+	return lxc_init(((const struct lxc_cage *)base)->lxc);
+}
+
 static int exec(struct cage *base, const struct cage_program *program, struct err *err)
 {
 	struct lxc_cage *cage = own(base);
@@ -284,6 +289,7 @@ const struct cage_kind lxc_cage_kind = {
 	.reap = reap,
 	.start = start,
 	.place = place,
+	.mounts = mounts,
 	.exec = exec,
 	.fd = fd,
 	.ended = ended,

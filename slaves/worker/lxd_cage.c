@@ -34,7 +34,7 @@ struct lxd_cage {
 	const struct lxd_exec_end *end; /* NULL: no command yet */
 	bool stopped;
 	pid_t pid;        /* first process of the instance, as the host numbers it */
-	int mounts;       /* its mount namespace, until its tree is in it: who holds it keeps LXD from unmounting */
+	int mounts;       /* its mount namespace, until something runs in it: who holds it keeps LXD from unmounting */
 	int backing;      /* held: a backing that is open is not removed */
 	const struct cgroup *cgroup;
 	const char *memory, *processes, *cpus; /* its groups; NULL: none */
@@ -281,7 +281,6 @@ static int place(struct cage *base, const struct cage_layer *layer, struct err *
 		return -1;
 	rc = lxd_root_place(cage->mounts, mount, CAGE_FOLDER, err);
 	close(mount);
-	let_go(&cage->mounts);
 	if (rc == 0)
 		rc = lxd_instance_tell(cage->lxd, cage->want.name, layer->build, err);
 	return rc < 0 ? trouble(err) : 0;
@@ -306,6 +305,11 @@ static const char *const *wrap(struct arena *arena, const char *const *argv)
 	return words;
 }
 
+static int mounts(const struct cage *base)
+{
+	return ((const struct lxd_cage *)base)->mounts;
+}
+
 static int exec(struct cage *base, const struct cage_program *program, struct err *err)
 {
 	struct lxd_cage *cage = own(base);
@@ -313,6 +317,7 @@ static int exec(struct cage *base, const struct cage_program *program, struct er
 		.folder = CAGE_FOLDER, .out = program->out, .errors = program->errors, .limit_ms = EXPIRY_MS};
 	pid_t pid;
 
+	let_go(&cage->mounts);
 	if (lxd_exec_start(&run, &pid, &cage->end, err) < 0)
 		return trouble(err);
 	return brood_watch(&cage->brood, pid, err);
@@ -415,6 +420,7 @@ const struct cage_kind lxd_cage_kind = {
 	.sweep = sweep,
 	.start = start,
 	.place = place,
+	.mounts = mounts,
 	.exec = exec,
 	.fd = fd,
 	.ended = ended,

@@ -12,7 +12,12 @@
 #include "forge/job.h"
 #include "slaves/worker/cage.h"
 #include "slaves/worker/collect.h"
+#include "slaves/worker/filter.h"
+#include "slaves/worker/secrets.h"
 #include "slaves/worker/slot.h"
+
+#define FILTER_ENDED_MS 5000  /* for what is written last to be read, when the command has ended */
+#define FILTER_STOPPED_MS 200
 
 /* What the section says. */
 struct job {
@@ -33,6 +38,8 @@ struct worker {
 	int64_t expiry_us;
 	bool running; /* the command, until its end was told */
 	bool stopped;
+	struct mask *mask;      /* values of secrets that are in it; NULL: none */
+	int filters[2];         /* of what it writes, meanwhile; -1: none */
 };
 
 static int read_job(struct worker *worker, struct err *err)
@@ -146,7 +153,7 @@ struct worker *worker_start(struct arena *arena, const struct worker_want *want,
 	struct err left = {0};
 	struct stat layer;
 
-	*worker = (struct worker){.arena = arena, .conf = want->conf, .name = arena_strdup(arena, want->job)};
+	*worker = (struct worker){.arena = arena, .conf = want->conf, .name = arena_strdup(arena, want->job), .filters = {-1, -1}};
 	if (read_job(worker, err) < 0 || check_digest(worker, want->job_digest, err) < 0 || (tree && check_tree(worker, tree, &layer, err) < 0))
 		return NULL;
 	if (make(worker, want, backing, err) == 0)
@@ -191,7 +198,65 @@ int worker_fd(const struct worker *worker)
 	return worker->kind->fd(worker->cage);
 }
 
-int worker_exec(struct worker *worker, int out, int errors, struct err *err)
+/* Whether its job is one of the project's. */
+static int check_project(const struct worker *worker, const char *project, struct err *err)
+{
+	const char *section = arena_printf(worker->arena, "project/%s", project);
+	const char *const *jobs = NULL;
+
+	if (!conf_has_section(worker->conf, section))
+		return err_set(err, ERR_NOT_FOUND, "there is no [%s] in the configuration", section);
+	if (conf_list(worker->conf, worker->arena, section, "jobs", &jobs, err) < 0)
+		return -1;
+	for (; jobs && *jobs; jobs++)
+		if (strcmp(*jobs, worker->name) == 0)
+			return 0;
+	return err_set(err, ERR_REFUSED, "%s is no job of the project %s", worker->name, project);
+}
+
+int worker_secrets(struct worker *worker, const char *project, struct err *err)
+{
+	struct secrets secrets = {.conf = worker->conf, .project = project, .ids = worker->ids};
+
+	if (worker->mask)
+		return err_set(err, ERR_REFUSED, "there are secrets in the worker already");
+	if (check_project(worker, project, err) < 0)
+		return -1;
+	if (!worker->kind->mounts)
+		return err_set(err, ERR_REFUSED, "workers of the kind %s are not closed enough for secrets", worker->kind->name);
+	worker->mask = secrets.mask = mask_new(worker->arena);
+	secrets.mounts = worker->kind->mounts(worker->cage);
+	return secrets_reveal(worker->arena, &secrets, err);
+}
+
+/* With secrets in the worker, what it writes goes by way of a filter each. */
+static int filter(struct worker *worker, int *out, int *errors, struct err *err)
+{
+	int *const ends[] = {out, errors};
+
+	if (!worker->mask || !mask_count(worker->mask))
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		int from;
+
+		worker->filters[i] = filter_start(worker->mask, *ends[i], &from, err);
+		if (worker->filters[i] < 0)
+			return -1;
+		*ends[i] = from;
+	}
+	return 1;
+}
+
+/* When nothing runs in it any more. Of one that was stopped nobody may be reading. */
+static void end_filters(struct worker *worker)
+{
+	for (int i = 0; i < 2; i++) {
+		filter_end(worker->filters[i], worker->stopped ? FILTER_STOPPED_MS : FILTER_ENDED_MS);
+		worker->filters[i] = -1;
+	}
+}
+
+static int exec(struct worker *worker, int out, int errors, struct err *err)
 {
 	const char *both[] = {"/bin/sh", "-c", "/bin/sh -c \"$1\" && exec /bin/sh -c \"$2\"", "sh", worker->job.setup,
 		worker->job.tests, NULL};
@@ -199,10 +264,22 @@ int worker_exec(struct worker *worker, int out, int errors, struct err *err)
 	const struct cage_program program = {
 		.argv = worker->job.setup && *worker->job.setup ? both : tests, .out = out, .errors = errors};
 
-	if (worker->kind->exec(worker->cage, &program, err) < 0)
-		return -1;
-	worker->running = true;
-	return 0;
+	return worker->kind->exec(worker->cage, &program, err);
+}
+
+int worker_exec(struct worker *worker, int out, int errors, struct err *err)
+{
+	int filtered = filter(worker, &out, &errors, err);
+	int rc = filtered < 0 ? -1 : exec(worker, out, errors, err);
+
+	if (filtered > 0) {
+		close(out);
+		close(errors);
+	}
+	if (rc < 0)
+		end_filters(worker);
+	worker->running = rc == 0;
+	return rc;
 }
 
 int worker_ended(struct worker *worker, int *status, char text[static WORKER_TEXT_SIZE], struct err *err)
@@ -211,6 +288,7 @@ int worker_ended(struct worker *worker, int *status, char text[static WORKER_TEX
 
 	if (rc == 0)
 		return 0;
+	end_filters(worker);
 	if (rc > 0 && worker->stopped)
 		*status = WORKER_KILLED;
 	worker->running = false;
@@ -225,7 +303,8 @@ int worker_stop(struct worker *worker, struct err *err)
 
 int worker_collect(struct worker *worker, int files, int notes, struct err *err)
 {
-	struct collect collect = {.conf = worker->conf, .job = worker->name, .user = worker->ids, .archive = files, .notes = notes};
+	struct collect collect = {.conf = worker->conf, .job = worker->name, .user = worker->ids, .archive = files, .notes = notes,
+		.mask = worker->mask};
 	int rc;
 
 	if (!worker->kind->root)

@@ -51,6 +51,9 @@ int worker_attach(struct worker *worker, const struct worker_tree *tree, struct 
 /* Whether one that waits is well. */
 int worker_check(struct worker *worker, struct err *err);
 
+/* Puts the project's secrets into it, before the command; how many. What it writes and leaves has none of their values from then on. */
+int worker_secrets(struct worker *worker, const char *project, struct err *err);
+
 /* Begins setup.command and tests.command. */
 int worker_exec(struct worker *worker, int out, int errors, struct err *err);
 

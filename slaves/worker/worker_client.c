@@ -227,6 +227,15 @@ int worker_client_wait(struct worker_client *client, int *status, char text[WORK
 	return 0;
 }
 
+int worker_client_secrets(struct worker_client *client, const char *project, struct err *err)
+{
+	struct worker_reply reply;
+
+	if (ask(client, WORKER_SECRETS, project, NULL, NULL, err) < 0 || await(client, WORKER_SECRETS, &reply, err) < 0)
+		return -1;
+	return reply.status;
+}
+
 int worker_client_collect(struct worker_client *client, int files, int notes, struct err *err)
 {
 	return ask(client, WORKER_COLLECT, client->job, NULL, (const int[]){files, notes}, err);

@@ -67,6 +67,12 @@ int worker_client_exec(struct worker_client *client, int out, int errors, struct
 int worker_client_wait(struct worker_client *client, int *status, char text[WORKER_TEXT_SIZE], struct err *err);
 
 /*
+ * Has the project's secrets put into the worker, before the command: only for a build that ran after an approval. Returns how many
+ * there are.
+ */
+int worker_client_secrets(struct worker_client *client, const char *project, struct err *err);
+
+/*
  * Has what the job keeps written into two pipes, after the command's end: `files` as slaves/common/newc.h has it, `notes` as lines; both
  * stay the caller's. The reply, which worker_client_collected() waits for, comes when their writing ends are closed.
  */

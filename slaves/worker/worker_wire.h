@@ -16,6 +16,7 @@
  *   REAP           -        -              -                      status = workers whose leftovers were removed; error: what stays
  *   CHECK          -        -              -                      when what waits for its tree or its command is well
  *   EXEC           job      build          [0] stdout [1] stderr  status, when the command has ended; text = limits that were hit
+ *   SECRETS        project  build          -                      status = how many of them are in the worker now
  *   COLLECT        job      build          [0] files [1] notes    when all was written
  *   STOP           -        build, if any  -                      at once; EXEC then replies with 137
  *   REMOVE         -        build, if any  -                      when nothing of the worker is left
@@ -23,6 +24,7 @@
  * The layer folder (O_RDONLY or O_PATH, with O_DIRECTORY) belongs to the caller; its folder `workspace` is put on
  * /workspace and belongs to root in there. It must not change meanwhile.
  * stdout and stderr are writing ends of pipes. They are closed when EXEC replies: nothing runs in the worker any more.
+ * SECRETS, before EXEC and once: the job must be one of the project's, and who asks vouches for it that the build was approved.
  * COLLECT, after the command's end: files and notes are writing ends of pipes; what comes out is in slaves/worker/collect.h.
  * Each request has one reply with the same `operation`; EXEC's may come after those of later requests.
  * A packet that is not a valid request is answered with WORKER_INVALID, and the connection is closed; so it is after a READY,
@@ -64,6 +66,7 @@ enum worker_operation {
 	WORKER_REFRESH_BACKING,
 	WORKER_LIST_BACKINGS,
 	WORKER_PRUNE_BACKINGS,
+	WORKER_SECRETS,
 	WORKER_OPERATIONS /* how many there are, and one */
 };
 

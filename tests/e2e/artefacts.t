@@ -1,5 +1,6 @@
 #!/bin/bash
-# What a build leaves: artefacts that are listed and printed, test reports that are counted, in log, result and what is kept; limits.
+# What a build leaves: artefacts that are listed and printed, test reports that are counted, in log, result and what is kept; limits. And which
+# builds get secrets.
 # shellcheck disable=SC2154
 # shellcheck source=tests/e2e/slave-lib.sh
 . "$(dirname "$0")/slave-lib.sh"
@@ -92,4 +93,36 @@ until_true 20 slave_runs || bail_out "it does not begin"
 slave cancel "$running" >/dev/null
 wait "$job"
 ok "of a cancelled build nothing is kept" test ! -e "$root/state/slave/builds/$running/artefacts"
+
+# Secrets are for builds that ran after an approval, by the forge's record and nobody's word. (What a worker does with them: tests/escape.)
+keep 'artefacts = out'
+sed -i 's/^jobs = unit/&\nsecrets = token/' "$root/etc/byoci/byov.conf"
+kill "$slave_pid" "$worker_pid"
+wait "$slave_pid" "$worker_pid"
+start_worker
+start_slave
+built early 'echo hello'
+is "$status" 0 "a build before any approval runs"
+like "$log" '^byoci: no secrets for this build: not approved: ' "without secrets, and says so"
+propose late 'echo hello'
+approve late
+spec late
+run_test late
+like "$log" '^byoci: 1 secret of sample is in the worker$' "an approved one has them" || diag "$(tail -n 5 "$root/slave.log")"
+propose late 'echo somebody pushed over it'
+spec late
+run_test late
+like "$log" '^byoci: no secrets for this build: not approved: ' "what was pushed after the approval has none"
+propose self 'echo hello'
+approve self ann
+spec self
+run_test self
+like "$log" '^byoci: no secrets for this build: not approved: ' "nor has what its proposer approves alone"
+propose unread 'echo hello'
+approve unread
+spec unread
+mv "$root/libexec/bin/byoci" "$root/libexec/bin/away"
+run_test unread
+is "$status" 75 "when the record can't be read that is trouble of ours, and no test without secrets" || diag "$log"
+mv "$root/libexec/bin/away" "$root/libexec/bin/byoci"
 done_testing

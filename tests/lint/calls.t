@@ -15,6 +15,7 @@ my @places = (
 	[qr/(?<![\w.>])(?:v?fork|clone3?|posix_spawnp?|daemon)\s*\(|SYS_(?:v?fork|clone3?)\b/, {
 		'brain/base/child.c' => 'the only place that starts programs',
 		'slaves/worker/collect.c'   => "a process that sees nothing but a worker's files",
+		'slaves/worker/filter.c'    => 'a process that may only read and write',
 		'slaves/worker/handler.c'   => 'a process for each worker, the first of a process namespace',
 		'slaves/worker/making.c'    => 'a process that is locked into what it makes',
 		'slaves/worker/lxd_exec.c'  => 'processes that copy what LXD says, and do nothing else',

@@ -127,6 +127,9 @@ static void take(struct fake *fake, const struct worker_request *request, const 
 	case WORKER_COLLECT:
 		collect(fake, request, descriptors);
 		return;
+	case WORKER_SECRETS: /* as if there were one */
+		reply(fake, WORKER_SECRETS, WORKER_OK, 1, "");
+		return;
 	case WORKER_STOP:
 	case WORKER_REMOVE:
 		stop(fake);

@@ -9,6 +9,7 @@
  *     ready=JOB,DIGEST        starts one without a tree; attach=JOB,DIGEST,LAYER gives it one; check asks whether it is well
  *     exec, wait              begins the command, with our own descriptors 1 and 2; waits for its end
  *     stop, remove, reap
+ *     secrets=PROJECT         has the project's secrets put into the worker
  *     collect=FILES,NOTES     has what the job keeps written into these two fifos
  *     hold                    waits for the end of standard input
  *     digest=BACKING          prints its digest as configured (BYOCI_ROOT, BYOCI_NAMESPACE); needs no worker: SOCKET may be -
@@ -172,6 +173,16 @@ static int step_wait(struct try *try, const char *value, struct err *err)
 	return 0;
 }
 
+static int step_secrets(struct try *try, const char *value, struct err *err)
+{
+	int count = worker_client_secrets(try->client, value, err);
+
+	if (count < 0)
+		return -1;
+	printf("%d secrets\n", count);
+	return 0;
+}
+
 static int step_collect(struct try *try, const char *value, struct err *err)
 {
 	char *copy = strdup(value), *rest = copy;
@@ -276,7 +287,8 @@ static const struct step {
 	step_fn *call;
 } steps[] = {
 	{"build", step_build}, {"backing", step_backing}, {"start", step_start}, {"ready", step_ready},
-	{"attach", step_attach}, {"collect", step_collect}, {"check", step_check}, {"reap", step_reap}, {"exec", step_exec}, {"wait", step_wait},
+	{"attach", step_attach}, {"collect", step_collect}, {"secrets", step_secrets}, {"check", step_check}, {"reap", step_reap},
+	{"exec", step_exec}, {"wait", step_wait},
 	{"stop", step_stop}, {"remove", step_remove}, {"hold", step_hold}, {"digest", step_digest}, {"raw", step_raw},
 };
 

@@ -10,13 +10,14 @@ static void test_adding(struct arena *arena)
 	counts_add(&counts, COUNTS_PASSED, "quick", 5, 20);
 	counts_add(&counts, COUNTS_FAILED, "slow and more", 4, 12345);
 	counts_add(&counts, COUNTS_SKIPPED, "none", 4, -1);
-	is(counts_text(arena, &counts), "3 tests, 1 failed, 1 skipped, slowest slow (12.345 s)", "what is counted reads well");
+	is(counts_text(arena, &counts, true), "3 tests, 1 failed, 1 skipped, slowest slow (12.345 s)", "what is counted reads well");
+	is(counts_text(arena, &counts, false), "3 tests, 1 failed, 1 skipped, slowest 12.345 s", "also without a name");
 	counts_add_many(&other, COUNTS_FAILED, 1);
-	is(counts_text(arena, &other), "1 test, 1 failed, 0 skipped", "so does one test without a time");
+	is(counts_text(arena, &other, true), "1 test, 1 failed, 0 skipped", "so does one test without a time");
 	other.reports = other.broken = 1;
 	counts_join(&counts, &other);
 	counts.reports++;
-	is(counts_text(arena, &counts), "4 tests, 2 failed, 1 skipped, slowest slow (12.345 s); 1 of 2 reports broken off",
+	is(counts_text(arena, &counts, true), "4 tests, 2 failed, 1 skipped, slowest slow (12.345 s); 1 of 2 reports broken off",
 		"counts are joined");
 	memset(name, 'x', sizeof name);
 	memcpy(name + COUNTS_NAME_SIZE - 2, "\xc3\xa9", 2);

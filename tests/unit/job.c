@@ -53,6 +53,8 @@ static void test_differences(struct arena *arena)
 	ok(strcmp(digest(arena, "job/unit:tests.command=true", NULL, second), first) != 0, "another command is");
 	ok(strcmp(digest(arena, "job/unit:memory=1G", NULL, second), first) != 0, "another limit is");
 	ok(strcmp(digest(arena, "backing/base:packages=git", NULL, second), first) != 0, "another backing is");
+	ok(strcmp(digest(arena, "project/sample:secrets=token", NULL, second), first) != 0, "so are the names of its project's secrets");
+	ok(strcmp(digest(arena, "project/sample:secrets=token:/etc/token", NULL, first), second) != 0, "and where they go");
 	digest(arena, "job/unit:setup.command=a", NULL, second);
 	ok(strcmp(digest(arena, "job/unit:setup.command=a\\", NULL, first), second) != 0, "so is a backslash");
 }

@@ -30,7 +30,7 @@ static void test_junit(struct arena *arena)
 	struct counts counts;
 
 	is(counted(arena, "junit.corpus/whole", &counts), "5/2/2", "JUnit: failures, errors and skipped ones are counted once each");
-	is(counts_text(arena, &counts), "5 tests, 2 failed, 2 skipped, slowest tests.test_a.test_two[<x>] (1234.500 s)",
+	is(counts_text(arena, &counts, true), "5 tests, 2 failed, 2 skipped, slowest tests.test_a.test_two[<x>] (1234.500 s)",
 		"with the slowest");
 	ok(counts.slow_count == 3 && counts.slowest[2].ms == 1, "times are rounded down");
 	is(counted(arena, "junit.corpus/utf16", &counts), "1/0/0", "UTF-16 is read");
@@ -49,7 +49,7 @@ static void test_subunit(struct arena *arena)
 	struct counts counts;
 
 	is(counted(arena, "subunit.corpus/whole", &counts), "5/2/1", "subunit: every end is counted");
-	is(counts_text(arena, &counts), "5 tests, 2 failed, 1 skipped, slowest a.b.test_two (2.740 s)", "with the time between two packets");
+	is(counts_text(arena, &counts, true), "5 tests, 2 failed, 1 skipped, slowest a.b.test_two (2.740 s)", "with the time between two packets");
 	is(counted(arena, "subunit.corpus/cut", &counts), "4/1/1 broken", "of a cut stream what is whole is counted");
 	is(counted(arena, "subunit.corpus/spoiled", &counts), "5/2/1 broken", "a packet whose sum is wrong does not count");
 	is(counted(arena, "subunit.corpus/long", &counts), "1/1/0", "a test that began and did not end has failed");
@@ -65,7 +65,7 @@ static void test_tap(struct arena *arena)
 	struct counts counts;
 
 	is(counted(arena, "taplines.corpus/whole", &counts), "7/2/1", "TAP: a planned test that did not come has failed, a known failure has not");
-	is(counts_text(arena, &counts), "7 tests, 2 failed, 1 skipped, slowest broken (1.234 s)", "with times");
+	is(counts_text(arena, &counts, true), "7 tests, 2 failed, 1 skipped, slowest broken (1.234 s)", "with times");
 	is(counted(arena, "taplines.corpus/bail", &counts), "2/1/0 broken", "what bails out is not whole");
 	is(counted(arena, "taplines.corpus/skipped", &counts), "0/0/0", "all may be skipped");
 	is(counted(arena, "taplines.corpus/twice", &counts), "3/0/0", "several in a row are added up");

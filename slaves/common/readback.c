@@ -1,4 +1,4 @@
-#include "slaves/land/readback.h"
+#include "slaves/common/readback.h"
 
 #include <string.h>
 

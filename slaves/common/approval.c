@@ -1,4 +1,4 @@
-#include "slaves/land/approval.h"
+#include "slaves/common/approval.h"
 
 #include <time.h>
 
