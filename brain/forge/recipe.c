@@ -24,10 +24,8 @@ static const struct {
 	{"sha256", TAKEN_BY(RECIPE_TARBALL), TAKEN_BY(RECIPE_TARBALL)},
 	{"base", TAKEN_BY(RECIPE_BACKING), TAKEN_BY(RECIPE_BACKING)},
 	{"lxd.image", TAKEN_BY(RECIPE_LXD), TAKEN_BY(RECIPE_LXD)},
+	{"lxd.server", TAKEN_BY(RECIPE_LXD), 0},
 	{"lxd.fingerprint", TAKEN_BY(RECIPE_LXD), 0},
-	{"packages", ~TAKEN_BY(RECIPE_LXD), 0},
-	{"files", ~TAKEN_BY(RECIPE_LXD), 0},
-	{"setup.command", ~TAKEN_BY(RECIPE_LXD), 0},
 };
 
 const char *recipe_source_name(enum recipe_source source)
@@ -74,8 +72,6 @@ static int check_bases(const struct recipe *recipe, const struct conf *conf, str
 				depth > RECIPE_BASES_MAXIMUM ? "too many, or a circle" : "this goes in a circle");
 		if (conf_text(conf, section, "source", &source, err) < 0 || conf_text(conf, section, "base", &base, err) < 0)
 			return -1;
-		if (strcmp(source, source_names[RECIPE_LXD]) == 0)
-			return err_set(err, ERR_CONFIG, "[%s] base: %s: an image of LXD's is no base", recipe->section, chain);
 		if (strcmp(source, source_names[RECIPE_BACKING]) != 0)
 			return 0;
 		above = section;
@@ -138,7 +134,7 @@ static int read_texts(struct recipe *recipe, const struct conf *conf, struct are
 		const char **value;
 	} texts[] = {
 		{"suite", &recipe->suite}, {"variant", &recipe->variant}, {"mirror", &recipe->mirror}, {"tarball", &recipe->tarball},
-		{"sha256", &recipe->sha256}, {"base", &recipe->base}, {"lxd.image", &recipe->image},
+		{"sha256", &recipe->sha256}, {"base", &recipe->base}, {"lxd.image", &recipe->image}, {"lxd.server", &recipe->server},
 		{"lxd.fingerprint", &recipe->fingerprint}, {"setup.command", &recipe->setup}, {"smoke.command", &recipe->smoke},
 	};
 

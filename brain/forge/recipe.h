@@ -32,9 +32,9 @@ struct recipe {
 	enum recipe_source source;
 	const char *suite, *variant, *mirror;
 	const char *tarball, *sha256;
-	bool setuid; /* members of the tarball may be setuid */
+	bool setuid; /* members of the tarball or the image may be setuid */
 	const char *base; /* name of another backing */
-	const char *image, *fingerprint; /* LXD's */
+	const char *image, *server, *fingerprint; /* LXD's */
 	const char *const *packages; /* NULL-ended */
 	const struct recipe_file *files;
 	size_t file_count;

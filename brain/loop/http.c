@@ -1,6 +1,7 @@
 #include "loop/http.h"
 
 #include <curl/curl.h>
+#include <unistd.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ struct http_call {
 	struct buf reply_headers;
 	struct buf body;
 	bool full;
+	int to; /* -1: the body is kept */
 	char *where; /* "GET http://host/path", for messages */
 	char why[CURL_ERROR_SIZE];
 };
@@ -50,11 +52,26 @@ static void call_free(struct http_call *call)
 	free(call);
 }
 
+static size_t write_out(int to, const char *bytes, size_t count)
+{
+	for (size_t left = count; left;) {
+		ssize_t put = write(to, bytes + count - left, left);
+
+		if (put < 0 && errno != EINTR)
+			return 0;
+		left -= put > 0 ? (size_t)put : 0;
+	}
+	return count;
+}
+
 static size_t on_body(char *bytes, size_t size, size_t count, void *cookie)
 {
 	struct http_call *call = cookie;
+	long status = 0;
 
 	(void)size; /* always 1 */
+	if (call->to >= 0 && curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status / 100 == 2)
+		return write_out(call->to, bytes, count);
 	call->full = buf_add(&call->body, bytes, count) < 0;
 	return call->full ? 0 : count;
 }
@@ -201,6 +218,7 @@ static struct http_call *call_new(const struct http_request *request, struct err
 	call = calloc(1, sizeof *call);
 	if (!call || !(call->easy = curl_easy_init()) || !(call->where = name_request(request)))
 		err_fatal("out of memory");
+	call->to = request->to ? *request->to : -1;
 	buf_init(&call->body, request->maximum ? request->maximum : MAXIMUM);
 	buf_init(&call->reply_headers, request->maximum ? request->maximum : MAXIMUM);
 	set_options(call, request);

@@ -26,6 +26,7 @@ struct http_request {
 	int64_t limit_ms;           /* for the whole; 0: 30 s */
 	size_t maximum;             /* bytes of the reply's body, and of its headers; 0: 1 MiB. More is ERR_FULL. */
 	const char *unix_socket;    /* connects here instead; NULL: by the URL */
+	const int *to;              /* descriptor that the body of a 2xx goes to, of any length; NULL: it is kept */
 };
 
 struct http_reply {

@@ -244,10 +244,6 @@ int backing_build(const struct backing_want *want, char digest[static JOB_DIGEST
 
 	if (rc < 0)
 		goto err0;
-	if (build.recipe.source == RECIPE_LXD) {
-		making_say(&build.making, "an image of LXD's: there is nothing to build");
-		goto err0;
-	}
 	if (build.before && !want->refresh)
 		goto err0;
 	rc = shelf_make(&build.shelf, err);

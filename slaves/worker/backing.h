@@ -30,7 +30,7 @@ struct backing_want {
 /*
  * Builds it unless it is there, what it is built on before it; waits for somebody who builds it already, and takes that one's. Given
  * up (ERR_TIMEOUT) after an hour. When it fails, or is killed at whatever moment, the generation in use stays in use. Needs real root
- * and the network of the host; the proxies of the environment are used. An image of LXD's is not built here: nothing is done.
+ * and the network of the host; the proxies of the environment are used.
  */
 int backing_build(const struct backing_want *want, char digest[static JOB_DIGEST_SIZE], struct err *err);
 

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "forge/job.h"
 #include "slaves/worker/chamber.h"
+#include "slaves/worker/lxd_source.h"
 #include "slaves/worker/place.h"
 #include "slaves/worker/shelf.h"
 #include "slaves/worker/unpack.h"
@@ -92,9 +93,9 @@ static int make_copy(struct making *making, struct err *err)
 	return rc;
 }
 
-static int make_nothing(struct making *making, struct err *err)
+static int make_image(struct making *making, struct err *err)
 {
-	return err_set(err, ERR_USAGE, "[%s] is an image of LXD's: there is nothing to build", making->recipe->section);
+	return make_folder(making, err) < 0 ? -1 : lxd_source_unpack(making, err);
 }
 
 /* Each fills making->rootfs, with packages only where its program does that better than apt-get in there would. */
@@ -105,7 +106,7 @@ static const struct {
 	[RECIPE_MMDEBSTRAP] = {make_debian, true},
 	[RECIPE_TARBALL] = {make_unpacked, false},
 	[RECIPE_BACKING] = {make_copy, false},
-	[RECIPE_LXD] = {make_nothing, false},
+	[RECIPE_LXD] = {make_image, false},
 };
 
 int backing_make(struct making *making, struct err *err)
@@ -122,5 +123,6 @@ int backing_make(struct making *making, struct err *err)
 
 bool backing_make_varies(const struct recipe *recipe)
 {
-	return recipe->source == RECIPE_MMDEBSTRAP || (recipe->packages && *recipe->packages) || recipe->setup;
+	return recipe->source == RECIPE_MMDEBSTRAP || (recipe->source == RECIPE_LXD && !recipe->fingerprint) ||
+		(recipe->packages && *recipe->packages) || recipe->setup;
 }

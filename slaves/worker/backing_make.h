@@ -12,7 +12,9 @@
  */
 int backing_make(struct making *making, struct err *err);
 
-/* Whether it would be another one if it were made again from the same inputs: there are packages, or a command, to change. */
+/*
+ * Whether it would be another one if it were made again from the same inputs: there are packages, an alias or a
+ * command to change. */
 bool backing_make_varies(const struct recipe *recipe);
 
 #endif

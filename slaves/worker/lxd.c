@@ -11,6 +11,7 @@
 #include "loop/http.h"
 
 #define LIMIT_MS 60000 /* of a request, unless lxd_limit() says another */
+#define EXPORT_LIMIT_MS (30 * 60 * 1000)
 #define MARGIN_MS 5000 /* what an answer may take beside what is waited for */
 #define REPLY_MAXIMUM ((size_t)16 * 1024 * 1024)
 
@@ -27,6 +28,7 @@ struct request {
 	size_t length;
 	const char *type; /* Content-Type */
 	int64_t limit_ms;
+	const int *to; /* where the body goes that is no JSON; NULL: there is none */
 };
 
 /*
@@ -139,11 +141,14 @@ static int ask(const struct lxd *lxd, const struct request *request, struct lxd_
 		.limit_ms = request->limit_ms ? request->limit_ms : lxd->limit_ms,
 		.maximum = REPLY_MAXIMUM,
 		.unix_socket = lxd->path,
+		.to = request->to,
 	};
 	struct http_reply answer;
 	int rc = http_once(&http, arena, &answer, err);
 
-	if (rc == 0 && lxd_reply_parse(answer.body, answer.length, reply, err) < 0)
+	if (rc == 0 && request->to && answer.status == 200)
+		*reply = (struct lxd_reply){0};
+	else if (rc == 0 && lxd_reply_parse(answer.body, answer.length, reply, err) < 0)
 		rc = err_wrap(err, "%s %s: the answer (HTTP %u) is not LXD's", request->method, request->path, answer.status);
 	else if (rc == 0 && judge(reply, err) < 0) {
 		lxd_reply_release(reply);
@@ -266,4 +271,18 @@ char *lxd_import(const struct lxd *lxd, struct arena *arena, const void *bytes, 
 		copy = arena_strdup(arena, fingerprint);
 	lxd_reply_release(&last);
 	return copy;
+}
+
+int lxd_export(const struct lxd *lxd, const char *fingerprint, int to, struct err *err)
+{
+	struct arena *arena = arena_new();
+	const struct request request = {.method = "GET", .path = arena_printf(arena, "/1.0/images/%s/export", fingerprint), .to = &to,
+		.limit_ms = EXPORT_LIMIT_MS};
+	struct lxd_reply reply;
+	int rc = ask(lxd, &request, &reply, err);
+
+	if (rc == 0)
+		lxd_reply_release(&reply);
+	arena_free(arena);
+	return rc;
 }

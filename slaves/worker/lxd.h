@@ -47,4 +47,7 @@ int lxd_await(const struct lxd *lxd, const char *id, int64_t limit_ms, struct lx
 /* An image made of this tarball (metadata.yaml and rootfs/); its fingerprint is in the arena. */
 char *lxd_import(const struct lxd *lxd, struct arena *arena, const void *bytes, size_t length, struct err *err);
 
+/* The bytes of an image as LXD keeps it go to a descriptor: a tarball, or multipart/form-data with two parts. */
+int lxd_export(const struct lxd *lxd, const char *fingerprint, int to, struct err *err);
+
 #endif

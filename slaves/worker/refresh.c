@@ -47,7 +47,7 @@ static int64_t wait_of(const struct conf *conf, struct arena *arena, const char 
 	const char *current;
 	bool behind;
 
-	if (recipe_read(&recipe, conf, arena, name, &err) < 0 || !recipe.refresh_ms || recipe.source == RECIPE_LXD ||
+	if (recipe_read(&recipe, conf, arena, name, &err) < 0 || !recipe.refresh_ms ||
 		job_backing_digest(conf, name, digest, &err) < 0 || shelf_find(&shelf, arena, conf, digest, &err) < 0)
 		return -1;
 	current = shelf_current(&shelf);

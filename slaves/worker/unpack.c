@@ -4,6 +4,7 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <linux/openat2.h>
 #include <locale.h>
 #include <stdbool.h>
@@ -21,6 +22,7 @@ struct unpack {
 	const struct making *making;
 	struct archive *from, *to;
 	int fd;
+	const char *within; /* the folder that counts; NULL: all do */
 	int64_t files;
 };
 
@@ -37,6 +39,18 @@ static char *plain(struct arena *arena, const char *name)
 	while (length > 1 && copy[length - 1] == '/')
 		copy[--length] = '\0';
 	return copy;
+}
+
+/* A name inside of that folder; NULL: it is elsewhere. */
+static const char *inside(const char *within, const char *name)
+{
+	size_t length = within ? strlen(within) : 0;
+
+	if (!within)
+		return name;
+	if (strncmp(name, within, length) != 0 || (name[length] && name[length] != '/'))
+		return NULL;
+	return name + length + (name[length] == '/');
 }
 
 static bool has_dots(const char *name)
@@ -90,6 +104,9 @@ static int check_hardlink(struct unpack *unpack, struct archive_entry *entry, st
 	target = plain(unpack->making->arena, target);
 	if (check_name(target, err) < 0)
 		return err_wrap(err, "a hard link to %s", target);
+	target = inside(unpack->within, target);
+	if (!target)
+		return err_set(err, ERR_REFUSED, "a hard link to what is not in %s", unpack->within);
 	fd = open_plainly(target, O_PATH | O_NOFOLLOW);
 	if (fd >= 0 && fstat(fd, &st) < 0)
 		st.st_mode = 0;
@@ -102,16 +119,19 @@ static int check_hardlink(struct unpack *unpack, struct archive_entry *entry, st
 }
 
 /* A device that the worker's own /dev has too. */
-static bool is_left_out(struct archive_entry *entry, const char *name)
+static bool is_known(const char *name)
 {
 	static const char *const known[] = {"null", "zero", "full", "random", "urandom", "tty", "console", "ptmx"};
 
-	if (archive_entry_filetype(entry) != AE_IFCHR || strncmp(name, "dev/", 4) != 0)
-		return false;
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		if (strcmp(name + 4, known[i]) == 0)
+		if (strcmp(name, known[i]) == 0)
 			return true;
 	return false;
+}
+
+static bool is_left_out(struct archive_entry *entry, const char *name)
+{
+	return archive_entry_filetype(entry) == AE_IFCHR && strncmp(name, "dev/", 4) == 0 && is_known(name + 4);
 }
 
 static int check_kind(const struct unpack *unpack, struct archive_entry *entry, struct err *err)
@@ -183,7 +203,9 @@ static int take_all(struct unpack *unpack, struct err *err)
 
 		if (!name)
 			return err_set(err, ERR_REFUSED, "a member's name is no text");
-		name = plain(unpack->making->arena, name);
+		name = inside(unpack->within, plain(unpack->making->arena, name));
+		if (!name)
+			continue;
 		if (take(unpack, entry, name, err) < 0)
 			return err_wrap(err, "member %.200s", *name ? name : ".");
 	}
@@ -211,7 +233,7 @@ static int open_archives(struct unpack *unpack, struct err *err)
 /* In a process of its own, whose root is what is being filled. */
 static int unpack_all(const struct making *making, void *cookie, struct err *err)
 {
-	struct unpack unpack = {.making = making, .fd = *(int *)cookie};
+	struct unpack unpack = *(const struct unpack *)cookie;
 	int rc;
 
 	setlocale(LC_CTYPE, "C.UTF-8"); /* names are UTF-8 */
@@ -229,6 +251,52 @@ static int unpack_all(const struct making *making, void *cookie, struct err *err
 		rc = err_set(err, ERR_INPUT, "there is nothing in it");
 	if (rc == 0)
 		making_say(making, "unpacked %lld files", (long long)unpack.files);
+	return rc;
+}
+
+int unpack_stream(const struct making *making, int fd, const char *within, struct err *err)
+{
+	struct unpack unpack = {.making = making, .fd = fd, .within = within};
+
+	return making_call(making, "unpack", 0, unpack_all, &unpack, err);
+}
+
+static int check_entry(const struct recipe *recipe, const FTSENT *entry, struct err *err)
+{
+	const struct stat *st = entry->fts_statp;
+
+	if (entry->fts_level == 2 && S_ISCHR(st->st_mode) && strcmp(entry->fts_parent->fts_name, "dev") == 0 && is_known(entry->fts_name))
+		return unlink(entry->fts_accpath) < 0 ? err_set_errno(err, errno, "cannot be removed") : 0;
+	if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode) && !S_ISLNK(st->st_mode))
+		return err_set(err, ERR_REFUSED, S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode) ? "a device" : "neither file nor folder nor link");
+	if (st->st_uid >= CAGE_IDS || st->st_gid >= CAGE_IDS)
+		return err_set(err, ERR_REFUSED, "its owner is %u:%u; a worker has the ids 0 to %d", (unsigned)st->st_uid, (unsigned)st->st_gid,
+			CAGE_IDS - 1);
+	if (S_ISREG(st->st_mode) && st->st_mode & (S_ISUID | S_ISGID) && !recipe->setuid)
+		return err_set(err, ERR_REFUSED, "runs with its owner's rights (mode %o); where that is meant, set tarball.setuid = yes",
+			(unsigned)st->st_mode & 07777);
+	return 0;
+}
+
+int unpack_check(const struct making *making, struct err *err)
+{
+	char *paths[] = {arena_strdup(making->arena, making->rootfs), NULL};
+	FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
+	const FTSENT *entry;
+	int rc = tree ? 0 : err_set_errno(err, errno, "%s: cannot be looked at", making->rootfs);
+
+	while (rc == 0 && (entry = fts_read(tree))) {
+		if (entry->fts_info == FTS_DP)
+			continue;
+		if (entry->fts_info == FTS_ERR || entry->fts_info == FTS_DNR || entry->fts_info == FTS_NS)
+			rc = err_set_errno(err, entry->fts_errno, "cannot be looked at");
+		else
+			rc = check_entry(making->recipe, entry, err);
+		if (rc < 0)
+			err_wrap(err, "member %.200s", entry->fts_path + strlen(making->rootfs));
+	}
+	if (tree)
+		fts_close(tree);
 	return rc;
 }
 
@@ -263,7 +331,7 @@ int unpack_tarball(const struct making *making, struct err *err)
 		return err_set_errno(err, errno, "[%s] tarball = %s: cannot be opened", making->recipe->section, path);
 	rc = check_tarball(making->recipe, fd, err);
 	if (rc == 0)
-		rc = making_call(making, "unpack", 0, unpack_all, &fd, err);
+		rc = unpack_stream(making, fd, NULL, err);
 	close(fd);
 	return rc < 0 ? err_wrap(err, "tarball %s", path) : 0;
 }

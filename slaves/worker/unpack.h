@@ -15,4 +15,10 @@
  */
 int unpack_tarball(const struct making *making, struct err *err);
 
+/* The same of what begins at the offset of `fd`, of which only the folder `within` counts; NULL: all. */
+int unpack_stream(const struct making *making, int fd, const char *within, struct err *err);
+
+/* Whether what somebody else has unpacked into making->rootfs would have been taken: members as above. Devices of /dev are removed. */
+int unpack_check(const struct making *making, struct err *err);
+
 #endif
