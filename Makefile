@@ -159,9 +159,10 @@ $(O)/analyze/%.ok: %.c Makefile $(HEADERS) $(SQL)
 $(O)/analyze/brain/loop/lines.ok: ANALYZE := -Wno-analyzer-use-after-free -Wno-analyzer-use-of-uninitialized-value
 
 # Against peers, in the same run; the packages are in tests/bench/packages. Each prints its ratio last.
-bench: all
+bench: all tools
 	O=$(O) tests/bench/accept
 	O=$(O) tests/bench/restart
+	O=$(O) tests/bench/worker
 
 install: all
 	install -d $(DESTDIR)$(BINDIR)
