@@ -33,6 +33,7 @@
 #include "slaves/worker/cage.h"
 #include "slaves/worker/cgroup.h"
 #include "slaves/worker/handler.h"
+#include "slaves/worker/ids.h"
 #include "slaves/worker/making.h"
 #include "slaves/worker/nat.h"
 #include "slaves/worker/refresh.h"
@@ -253,16 +254,19 @@ static int read_configuration(struct server *server, struct err *err)
 {
 	const char *state, *name;
 	const struct passwd *user;
-	int64_t slots, first;
+	const char *root = server->source.root ? server->source.root : "";
+	struct ids ids;
+	int64_t slots;
 
 	if (conf_text(server->conf, NULL, "state", &state, err) < 0 || conf_text(server->conf, NULL, "slave.user", &name, err) < 0 ||
-		conf_integer(server->conf, NULL, "worker.slots", &slots, err) < 0 ||
-		conf_integer(server->conf, NULL, "worker.ids.first", &first, err) < 0)
+		conf_integer(server->conf, NULL, "worker.slots", &slots, err) < 0 || ids_read(&ids, server->conf, err) < 0)
 		return -1;
-	if (first + (slots + 1) * CAGE_IDS > IDS_END)
+	if (ids.first + ids.count > IDS_END)
 		return err_set(err, ERR_CONFIG,
 			"worker.ids.first = %lld: %lld slots and one more of %d ids do not fit below %lld: choose a smaller one",
-			(long long)first, (long long)slots, CAGE_IDS, IDS_END);
+			(long long)ids.first, (long long)slots, CAGE_IDS, IDS_END);
+	if (ids_check(&ids, conf_namespace(server->conf), root, err) < 0)
+		return -1;
 	user = getpwnam(name);
 	if (!user || user->pw_uid == 0)
 		return err_set(err, ERR_CONFIG, "slave.user = %s: there is no such user but root; setup/byoci makes it", name);
