@@ -318,13 +318,13 @@ static int serve(struct server *server)
 		int64_t now_us = clock_monotonic_us();
 		int ready;
 
+		if (now_us >= reap_us) {
+			reap(server, &(struct err){0});
+			reap_us = now_us + REAP_EVERY_MS * INT64_C(1000);
+		}
 		if (now_us >= server->look_us) /* it reads files: not for each connection */
 			server->look_us = now_us + refresh(server) * 1000 + 1000;
-		ready = poll(waits, 3, (int)((server->look_us - now_us) / 1000));
-		if (clock_monotonic_us() >= reap_us) {
-			reap(server, &(struct err){0});
-			reap_us = clock_monotonic_us() + REAP_EVERY_MS * INT64_C(1000);
-		}
+		ready = poll(waits, 3, (int)(((server->look_us < reap_us ? server->look_us : reap_us) - now_us) / 1000) + 1);
 		if (ready > 0 && waits[2].revents)
 			take_wish(server);
 		if (ready > 0 && waits[1].revents)
