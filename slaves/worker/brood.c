@@ -13,9 +13,15 @@
 
 static const struct timespec a_moment = {.tv_nsec = 200000};
 
+void brood_expect(struct brood *brood, pid_t child)
+{
+	brood->waiting = child;
+}
+
 int brood_watch(struct brood *brood, pid_t command, struct err *err)
 {
 	brood->command = command;
+	brood->waiting = 0;
 	brood->pidfd = pidfd_open(command, 0);
 	if (brood->pidfd < 0)
 		return err_set_errno(err, errno, "the command cannot be watched");
@@ -35,6 +41,8 @@ bool brood_reap(struct brood *brood)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == brood->waiting)
+			brood->waiting = 0;
 		if (pid != brood->command)
 			continue;
 		brood->command = 0;
@@ -49,7 +57,7 @@ int brood_await(struct brood *brood, struct err *err)
 {
 	int64_t deadline_us = clock_monotonic_us() + EMPTY_LIMIT_US;
 
-	while (brood_reap(brood) && brood->command) {
+	while (brood_reap(brood) && (brood->command || brood->waiting)) {
 		if (clock_monotonic_us() > deadline_us)
 			return err_set(err, ERR_TIMEOUT, "the command does not end though it was killed");
 		nanosleep(&a_moment, NULL);

@@ -12,6 +12,7 @@
 
 struct brood {
 	pid_t command; /* 0: none */
+	pid_t waiting; /* the process that will be the command; 0: none */
 	int pidfd;     /* of the command; -1: none */
 	bool ended;    /* the command has, and nobody was told yet */
 	int status;    /* its exit status, 128 + n for signal n */
@@ -19,13 +20,16 @@ struct brood {
 
 #define BROOD_INIT {.pidfd = -1}
 
+/* This child will be the command, or is killed before. */
+void brood_expect(struct brood *brood, pid_t child);
+
 /* From now on this child is the command; the brood takes it over. */
 int brood_watch(struct brood *brood, pid_t command, struct err *err);
 
 /* Reaps what has ended. False when there are no children at all any more. */
 bool brood_reap(struct brood *brood);
 
-/* Waits, for seconds, until the command, which was killed, has ended. */
+/* Waits, for seconds, until the command, or what would have been it, has ended, which was killed. */
 int brood_await(struct brood *brood, struct err *err);
 
 /* Waits until no process is left but the caller; what takes too long is killed. ERR_TIMEOUT. */

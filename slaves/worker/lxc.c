@@ -21,6 +21,7 @@
 #include "base/strv.h"
 #include "slaves/worker/cage.h"
 #include "slaves/worker/seccomp.h"
+#include "slaves/worker/waiter.h"
 
 #define INIT "/dev/init" /* inside; /dev is a tmpfs of the container's own */
 #define SYSTEMD_LIMIT_US (30 * 1000000)
@@ -30,6 +31,8 @@
 struct lxc {
 	struct lxc_container *container;
 	int init; /* pidfd of its first process */
+	int waiter; /* socket of the process that was put into it, which becomes its program */
+	pid_t entered; /* that process */
 	const char *log;
 	struct arena *arena;
 };
@@ -152,6 +155,8 @@ static struct lxc *new_container(struct arena *arena, const struct lxc_want *wan
 	}
 	lxc->arena = arena;
 	lxc->init = -1;
+	lxc->waiter = -1;
+	lxc->entered = 0;
 	lxc->log = arena_printf(arena, "%s/log", want->scratch);
 	lxc->container = lxc_container_new(want->name, want->scratch);
 	if (!lxc->container)
@@ -200,13 +205,44 @@ static int start_and_return(struct lxc *lxc, const struct lxc_want *want, struct
 	return 0;
 }
 
+static int wait_inside(void *cookie)
+{
+	return waiter_wait(*(const int *)cookie);
+}
+
+/* The first move into control groups after a quiet time takes some 10 ms: so that is not left for when there is a program. */
+static int enter(struct lxc *lxc, struct err *err)
+{
+	lxc_attach_options_t options = LXC_ATTACH_OPTIONS_DEFAULT;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), ends[2];
+	int rc;
+
+	if (null < 0)
+		return err_set_errno(err, errno, "/dev/null");
+	if (waiter_open(ends, err) < 0) {
+		close(null);
+		return -1;
+	}
+	options.attach_flags |= LXC_ATTACH_NO_NEW_PRIVS;
+	options.initial_cwd = (char *)(uintptr_t)"/";
+	options.env_policy = LXC_ATTACH_CLEAR_ENV;
+	options.uid = 0;
+	options.gid = 0;
+	options.stdin_fd = options.stdout_fd = options.stderr_fd = null;
+	rc = lxc->container->attach(lxc->container, wait_inside, &ends[1], &options, &lxc->entered);
+	close(null);
+	close(ends[1]);
+	lxc->waiter = ends[0];
+	return rc < 0 ? set_from_log(lxc, "entered", err) : 0;
+}
+
 struct lxc *lxc_start(struct arena *arena, const struct lxc_want *want, struct err *err)
 {
 	struct lxc *lxc = new_container(arena, want, err);
 
 	if (!lxc)
 		return NULL;
-	if (configure(lxc, want, err) < 0 || start_and_return(lxc, want, err) < 0) {
+	if (configure(lxc, want, err) < 0 || start_and_return(lxc, want, err) < 0 || enter(lxc, err) < 0) {
 		lxc_free(lxc);
 		return NULL;
 	}
@@ -215,31 +251,24 @@ struct lxc *lxc_start(struct arena *arena, const struct lxc_want *want, struct e
 
 int lxc_run(struct lxc *lxc, const struct lxc_program *program, pid_t *pid, struct err *err)
 {
-	lxc_attach_command_t run = {.program = (char *)(uintptr_t)program->argv[0], .argv = (char **)(uintptr_t)program->argv};
-	lxc_attach_options_t options = LXC_ATTACH_OPTIONS_DEFAULT;
-	int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	struct waiter_program run = {.argv = program->argv, .folder = program->folder, .out = program->out, .errors = program->errors};
 	struct strv environment = STRV_INIT;
 	int rc;
 
-	if (in < 0)
-		return err_set_errno(err, errno, "/dev/null");
-	options.attach_flags |= LXC_ATTACH_NO_NEW_PRIVS;
-	options.initial_cwd = (char *)(uintptr_t)program->folder;
-	options.env_policy = LXC_ATTACH_CLEAR_ENV;
 	strv_pushl(&environment, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "CI=true",
-		NULL);
+		"container=lxc", NULL);
 	for (const char *const *more = program->environment; more && *more; more++)
 		strv_push(&environment, *more);
-	options.extra_env_vars = environment.v;
-	options.uid = 0;
-	options.gid = 0;
-	options.stdin_fd = in;
-	options.stdout_fd = program->out;
-	options.stderr_fd = program->errors;
-	rc = lxc->container->attach(lxc->container, lxc_attach_run_command, &run, &options, pid);
-	close(in);
+	run.environment = (const char *const *)environment.v;
+	*pid = lxc->entered;
+	rc = waiter_run(lxc->waiter, &run, err);
 	strv_release(&environment);
-	return rc < 0 ? set_from_log(lxc, "entered", err) : 0;
+	return rc < 0 ? err_wrap(err, "container") : 0;
+}
+
+pid_t lxc_entered(const struct lxc *lxc)
+{
+	return lxc->entered;
 }
 
 int lxc_place(const struct lxc *lxc, int mount, const char *folder, struct err *err)
@@ -263,11 +292,11 @@ err0:
 
 int lxc_check(const struct lxc *lxc, struct err *err)
 {
-	struct pollfd init = {.fd = lxc->init, .events = POLLIN};
+	struct pollfd both[] = {{.fd = lxc->init, .events = POLLIN}, {.fd = lxc->waiter, .events = POLLIN}};
 
-	if (poll(&init, 1, 0) != 0)
-		return err_set(err, ERR_SYSTEM, "container: its first process has ended");
-	return 0;
+	if (poll(both, 2, 0) == 0)
+		return 0;
+	return err_set(err, ERR_SYSTEM, "container: its first process has ended"); /* the other one ends with it, and is seen before */
 }
 
 int lxc_init(const struct lxc *lxc)
@@ -295,5 +324,7 @@ void lxc_free(struct lxc *lxc)
 		return;
 	if (lxc->init >= 0)
 		close(lxc->init);
+	if (lxc->waiter >= 0)
+		close(lxc->waiter);
 	lxc_container_put(lxc->container);
 }

@@ -35,8 +35,8 @@ struct lxc_want {
 struct lxc *lxc_start(struct arena *arena, const struct lxc_want *want, struct err *err);
 
 /*
- * Runs a program in `folder` as root of the container, without any other descriptor or variable of ours. *pid is a child of the
- * caller.
+ * Runs a program in `folder` as root of the container, without any other descriptor or variable of ours. *pid is lxc_entered().
+ * Once.
  */
 struct lxc_program {
 	const char *const *argv; /* NULL-ended; argv[0] is a path inside */
@@ -45,6 +45,9 @@ struct lxc_program {
 	const char *const *environment; /* beside the usual variables; NULL-ended */
 };
 int lxc_run(struct lxc *lxc, const struct lxc_program *program, pid_t *pid, struct err *err);
+
+/* The process that will be the program: a child of the caller, who must reap it, also when there never is a program. */
+pid_t lxc_entered(const struct lxc *lxc);
 
 /* Puts a detached mount on a folder inside; the folder is not followed when it is a link. */
 int lxc_place(const struct lxc *lxc, int mount, const char *folder, struct err *err);
@@ -56,8 +59,7 @@ int lxc_init(const struct lxc *lxc);
 int lxc_check(const struct lxc *lxc, struct err *err);
 
 /*
- * Kills everything in it, without waiting. Again is fine. Children from lxc_run() must be reaped by the caller before it can
- * end.
+ * Kills everything in it, without waiting. Again is fine. lxc_entered() must be reaped by the caller before it can end.
  */
 int lxc_kill(struct lxc *lxc, struct err *err);
 

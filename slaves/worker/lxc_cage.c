@@ -118,6 +118,8 @@ static int start_container(struct lxc_cage *cage, struct err *err)
 	if (lxc_job_settings(&cage->job, want, cage->cgroup, &settings, err) < 0)
 		return -1;
 	cage->lxc = lxc_start(cage->arena, &container, err);
+	if (cage->lxc)
+		brood_expect(&cage->brood, lxc_entered(cage->lxc));
 	CRASH_POINT("worker.container-started");
 	if (!cage->lxc)
 		return -1;

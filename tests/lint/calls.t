@@ -24,6 +24,7 @@ my @places = (
 	}],
 	[qr/(?<![\w.>])(?:exec[lv]p?e?|execvpe|fexecve|execveat)\s*\(|SYS_execve(?:at)?\b/, {
 		'brain/base/child.c' => 'the only place that starts programs',
+		'slaves/worker/waiter.c' => 'the program of a container, of which there is nothing else in there yet',
 		'slaves/worker/chamber.c' => 'the shell of a root file system, which is the only thing that this process still sees',
 	}],
 	[qr/\blxc_attach_run_\w+|->attach\w*\s*\(|->want_daemonize\b/, {
