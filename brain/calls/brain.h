@@ -23,6 +23,7 @@
 
 struct brain;
 struct calls; /* calls/calls.h */
+struct helpers; /* proposal/helper.h */
 
 enum stage { STAGE_PROPOSAL, STAGE_GATE, STAGE_BUILD, STAGE_LANDING, STAGE_REPORT, STAGE_COUNT };
 enum step { STEP_DONE, STEP_FAILED };
@@ -57,6 +58,7 @@ struct brain {
 	struct loop *loop;
 	struct store *store;
 	struct calls *calls;
+	struct helpers *helpers;
 	const struct brain_stage *stages; /* STAGE_COUNT of them */
 	struct brain_ears ears;
 	int64_t started;                  /* ms since 1970 */

@@ -1,5 +1,6 @@
 /* git-read: a proposal of a plain git repository as its forge's "API" answers it, for brain, slave and land daemon. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -65,38 +66,89 @@ static int print(json_t *json, struct err *err)
 	return 0;
 }
 
-static int read_it(const struct verb_call *call, const char *project, const char *name, struct err *err)
+/* What reads of one project have in common. */
+struct session {
+	const struct conf *conf;
+	const char *project;
+};
+
+/* `name` NULL: the list. A new reference. */
+static json_t *read_it(const struct session *session, const char *name, struct err *err)
 {
 	struct arena *arena = arena_new();
 	struct repo *repo = NULL;
 	struct place place;
-	int done = -1;
+	json_t *json = NULL;
 
-	if (place_find(call->conf, arena, project, &place, err) < 0)
+	if (place_find(session->conf, arena, session->project, &place, err) < 0)
 		goto err0;
-	repo = place.read[0] == '/' ? repo_open(call->conf, place.read, err) : fetched(call->conf, &place, name, arena, err);
+	repo = place.read[0] == '/' ? repo_open(session->conf, place.read, err) : fetched(session->conf, &place, name, arena, err);
 	if (repo) {
 		const struct reader reader = {.repo = repo, .place = &place, .now = clock_wall_ms() / 1000};
 
-		done = print(name ? reader_proposal(&reader, name, err) : reader_list(&reader, err), err);
+		json = name ? reader_proposal(&reader, name, err) : reader_list(&reader, err);
 	}
 	repo_close(repo);
 err0:
 	arena_free(arena);
+	return json;
+}
+
+static int print_read(const struct session *session, const char *name, struct err *err)
+{
+	return print(read_it(session, name, err), err);
+}
+
+/* What is asked stands in one line; its answer is another: "STATUS SP TEXT". */
+static int answer(const struct session *session, const char *name, struct err *err)
+{
+	struct err why = {.kind = ERR_NONE};
+	bool list = strcmp(name, "--list") == 0;
+	json_t *json = NULL;
+
+	if (!list && !forge_name_valid(name))
+		err_set(&why, ERR_USAGE, "that is not the name of a proposal");
+	else
+		json = read_it(session, list ? NULL : name, &why);
+	if (!json) {
+		why.text[strcspn(why.text, "\n")] = '\0';
+		printf("%d %s\n", verb_status(&why), why.text);
+	} else {
+		fputs("0 ", stdout);
+		if (print(json, err) < 0)
+			return -1;
+	}
+	return fflush(stdout) == 0 ? 0 : err_set(err, ERR_SYSTEM, "standard output could not be written");
+}
+
+/* Until its standard input ends. */
+static int serve(const struct session *session, struct err *err)
+{
+	char *line = NULL;
+	size_t room = 0;
+	int done = 0;
+
+	while (done == 0 && getline(&line, &room, stdin) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		done = answer(session, line, err);
+	}
+	free(line);
 	return done;
 }
 
 int git_read_verb(const struct verb_call *call)
 {
-	const char *project = NULL, *rest[2];
-	bool list = false;
-	const struct verb_option options[] = {
-		{.name = "--project", .value = &project}, {.name = "--list", .flag = &list}, {.name = NULL}};
+	const char *rest[2];
+	bool list = false, serves = false;
+	struct session session = {.conf = call->conf};
+	const struct verb_option options[] = {{.name = "--project", .value = &session.project}, {.name = "--list", .flag = &list},
+		{.name = "--serve", .flag = &serves}, {.name = NULL}};
 	struct err err;
+	int done;
 
 	if (verb_options(call, options, rest, 1, &err) < 0)
 		return verb_fail(call, &err);
-	if (list == (rest[0] != NULL)) {
+	if (list + serves + (rest[0] != NULL) != 1) {
 		err_set(&err, ERR_USAGE, "say either the NAME of a proposal or --list");
 		return verb_fail(call, &err);
 	}
@@ -104,5 +156,6 @@ int git_read_verb(const struct verb_call *call)
 		err_set(&err, ERR_USAGE, "that is not the name of a proposal");
 		return verb_fail(call, &err);
 	}
-	return read_it(call, project, rest[0], &err) < 0 ? verb_fail(call, &err) : 0;
+	done = serves ? serve(&session, &err) : print_read(&session, rest[0], &err);
+	return done < 0 ? verb_fail(call, &err) : 0;
 }

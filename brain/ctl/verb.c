@@ -22,12 +22,17 @@ static const enum outcome outcomes[] = {
 	[ERR_NETWORK] = OUTCOME_UNREACHABLE,
 };
 
+int verb_status(const struct err *err)
+{
+	return outcome_exit(outcomes[err->kind]);
+}
+
 int verb_fail(const struct verb_call *call, const struct err *err)
 {
 	fprintf(stderr, "byoci %s: %s\n", call->verb, err->text);
 	if (err->wait)
 		printf("{\"wait\":%d}\n", err->wait);
-	return outcome_exit(outcomes[err->kind]);
+	return verb_status(err);
 }
 
 /* The value that stands in `argument` itself; NULL: the next argument is it. */

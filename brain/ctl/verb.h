@@ -25,6 +25,9 @@ typedef int verb_fn(const struct verb_call *call);
  */
 int verb_fail(const struct verb_call *call, const struct err *err);
 
+/* That status alone. */
+int verb_status(const struct err *err);
+
 /* One option of a verb's own. */
 struct verb_option {
 	const char *name;   /* "--project", "-m" */

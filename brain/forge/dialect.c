@@ -13,6 +13,7 @@ const struct dialect dialect_table[] = {
 		.delivery_header = "X-Byoci-Delivery",
 		.ping = "ping",
 		.reader = "git-read",
+		.serves = true,
 		.event = dialect_git_event,
 		.proposal = dialect_git_proposal,
 	},

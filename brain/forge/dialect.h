@@ -34,6 +34,7 @@ struct dialect {
 	const char *reader; /* VERB --project P NAME|PLACE, or --list: prints what .proposal() parses */
 	const char *anew;   /* option of the reader: use nothing that was remembered from earlier; NULL: it never does */
 	const char *teller; /* VERB --project P NAME|PLACE: a report in JSON on standard input; NULL: it is pushed as a ref */
+	bool serves;        /* the reader can stay, and be asked over its standard input: --serve */
 	bool by_name;       /* an event's repository is the path of it alone, without a host: option launchpad.name */
 	/* Texts in the arena. ERR_INPUT: not understood (the delivery stays stored). NULL: not read yet. */
 	int (*event)(

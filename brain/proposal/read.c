@@ -1,6 +1,7 @@
 #include "proposal/read.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "base/jsonget.h"
 #include "base/strv.h"
 #include "calls/runner.h"
+#include "proposal/helper.h"
 #include "proposal/project.h"
 
 enum {
@@ -140,10 +142,33 @@ static void on_read(void *cookie, int status, const char *out, size_t length, co
 	arena_free(arena);
 }
 
+static const char *what_of(const struct read_wish *wish)
+{
+	return *wish->place ? wish->place : *wish->name ? wish->name : "--list";
+}
+
+static void on_helped(void *cookie, int status, const char *text)
+{
+	on_read(cookie, status, status == 0 ? text : "", status == 0 ? strlen(text) : 0, status == 0 ? "" : text);
+}
+
+/* Whether it is read by a reader that stays: its repository is on this machine. */
+static bool is_helped(const struct brain *brain, struct arena *arena, const struct read_wish *wish)
+{
+	const struct dialect *dialect;
+	const char *place = NULL;
+	struct err ignored;
+
+	dialect = project_dialect(brain->conf, arena, wish->project, &ignored);
+	return dialect && dialect->serves && !strpbrk(what_of(wish), " \n") &&
+		conf_text(brain->conf, arena_printf(arena, "project/%s", wish->project), "repository.read", &place, &ignored) == 0 && place &&
+		place[0] == '/';
+}
+
+/* Without what is read: that comes last. */
 static int command(const struct brain *brain, const struct read_wish *wish, struct arena *arena, struct strv *argv, struct err *err)
 {
 	const struct dialect *dialect = project_dialect(brain->conf, arena, wish->project, err);
-	const char *what = *wish->place ? wish->place : *wish->name ? wish->name : "--list";
 
 	if (!dialect)
 		return -1;
@@ -153,8 +178,36 @@ static int command(const struct brain *brain, const struct read_wish *wish, stru
 	strv_pushl(argv, "-n", brain->namespace, NULL);
 	for (const char *const *override = brain->overrides; override && *override; override++)
 		strv_pushl(argv, "-O", *override, NULL);
-	strv_pushl(argv, dialect->reader, "--project", wish->project, what, NULL);
+	strv_pushl(argv, dialect->reader, "--project", wish->project, NULL);
 	return 0;
+}
+
+/* By a process of its own, which is the act's. */
+static int read_by_child(struct calls_act *act, const struct read_wish *wish, struct strv *argv, struct strv *environment, struct err *err)
+{
+	strv_push(argv, what_of(wish));
+	act->own = runner_start(act->brain->loop, &(struct runner_spec){
+		.argv = (const char *const *)argv->v,
+		.environment = (const char *const *)environment->v,
+		.maximum = OUT_MAXIMUM,
+		.limit_ms = LIMIT_MS,
+	}, on_read, act, err);
+	return act->own ? 0 : -1;
+}
+
+static int read_by_helper(
+	struct calls_act *act, const struct read_wish *wish, struct strv *argv, const struct strv *environment, struct err *err)
+{
+	strv_push(argv, "--serve");
+	act->own = NULL;
+	return helpers_ask(act->brain->helpers, &(struct helper_wish){
+		.project = wish->project,
+		.what = what_of(wish),
+		.argv = (const char *const *)argv->v,
+		.environment = (const char *const *)environment->v,
+		.call = on_helped,
+		.cookie = act,
+	}, err);
 }
 
 void read_begin(struct calls_act *act, const void *about)
@@ -163,6 +216,7 @@ void read_begin(struct calls_act *act, const void *about)
 	struct strv argv = STRV_INIT, environment = STRV_INIT;
 	struct read_wish wish;
 	struct err err = {.kind = ERR_NONE};
+	int done;
 
 	(void)about;
 	CRASH_POINT("read.intended");
@@ -173,14 +227,10 @@ void read_begin(struct calls_act *act, const void *about)
 	strv_pushl(&environment, "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/", "LC_ALL=C.UTF-8", NULL);
 	if (*act->brain->root)
 		strv_pushf(&environment, "BYOCI_ROOT=%s", act->brain->root);
-	act->own = runner_start(act->brain->loop, &(struct runner_spec){
-		.argv = (const char *const *)argv.v,
-		.environment = (const char *const *)environment.v,
-		.maximum = OUT_MAXIMUM,
-		.limit_ms = LIMIT_MS,
-	}, on_read, act, &err);
+	done = is_helped(act->brain, arena, &wish) ? read_by_helper(act, &wish, &argv, &environment, &err)
+		: read_by_child(act, &wish, &argv, &environment, &err);
 	CRASH_POINT("read.asked");
-	if (!act->own)
+	if (done < 0)
 		calls_again(act, 0, err.text);
 err1:
 	strv_release(&environment);
@@ -190,5 +240,6 @@ err1:
 
 void read_drop(struct calls_act *act)
 {
+	helpers_forget(act->brain->helpers, act);
 	runner_drop(act->own);
 }
