@@ -136,7 +136,7 @@ static void on_hangup(void *cookie)
 	conf_free(parts->conf);
 	parts->conf = conf;
 	parts->brain.conf = conf;
-	helpers_renew(parts->brain.helpers);
+	helper_renew(parts->brain.helpers);
 }
 
 /* The folder of this very program. */
@@ -202,7 +202,7 @@ static int start(struct parts *parts, struct err *err)
 		return -1;
 	if (brain_init(brain, err) < 0 || calls_init(brain, performers, err) < 0)
 		return -1;
-	brain->helpers = helpers_new(brain);
+	brain->helpers = helper_new(brain);
 	parts->pages = pages_new(brain, err);
 	parts->hook = parts->pages ? hook_new(brain, err) : NULL;
 	if (!parts->hook)
@@ -226,7 +226,7 @@ static void stop(struct parts *parts)
 	hook_free(parts->hook);
 	brain->ears.log_grew = NULL;
 	calls_release(brain);
-	helpers_free(brain->helpers);
+	helper_free(brain->helpers);
 	brain_release(brain);
 	pages_free(parts->pages);
 	control_free(parts->control);

@@ -81,6 +81,14 @@ char *crypto_sha256(const void *bytes, size_t length, char out[static CRYPTO_SHA
 	return out;
 }
 
+size_t crypto_digest(const char *digest, const void *bytes, size_t length, unsigned char out[static CRYPTO_DIGEST_MAXIMUM])
+{
+	const EVP_MD *kind = EVP_get_digestbyname(digest);
+	unsigned size = 0;
+
+	return kind && EVP_Digest(bytes, length, out, &size, kind, NULL) == 1 ? size : 0;
+}
+
 int crypto_sha256_file(int fd, char out[static CRYPTO_SHA256_HEX], struct err *err)
 {
 	EVP_MD_CTX *context = EVP_MD_CTX_new();
@@ -338,6 +346,22 @@ struct crypto_key *crypto_key_load_public(const char *path, struct err *err)
 	struct crypto_key *key = pem ? key_from(path, pem, length, false, err) : NULL;
 
 	arena_free(arena);
+	return key;
+}
+
+struct crypto_key *crypto_key_raw(const void *bytes, size_t length)
+{
+	EVP_PKEY *public = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, bytes, length);
+	struct crypto_key *key;
+
+	if (!public) {
+		ERR_clear_error();
+		return NULL;
+	}
+	key = calloc(1, sizeof *key);
+	if (!key)
+		err_fatal("out of memory");
+	key->key = public;
 	return key;
 }
 

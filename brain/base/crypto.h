@@ -17,6 +17,9 @@ char *crypto_sha256(const void *bytes, size_t length, char out[static CRYPTO_SHA
 /* Of a whole file, however large, from its beginning; its offset stays. */
 int crypto_sha256_file(int fd, char out[static CRYPTO_SHA256_HEX], struct err *err);
 
+/* By an OpenSSL name ("SHA512"); the number of bytes put into `out`, 0 when it is not known. */
+size_t crypto_digest(const char *digest, const void *bytes, size_t length, unsigned char out[static CRYPTO_DIGEST_MAXIMUM]);
+
 /* HMAC over bytes as they arrive. `digest` is an OpenSSL name: "SHA1", "SHA256". */
 struct crypto_hmac;
 struct crypto_hmac *crypto_hmac_new(const char *digest, const void *key, size_t key_length, struct err *err);
@@ -48,6 +51,8 @@ struct crypto_key;
 int crypto_key_generate(const char *private_path, const char *public_path, struct err *err);
 struct crypto_key *crypto_key_load_private(const char *path, struct err *err);
 struct crypto_key *crypto_key_load_public(const char *path, struct err *err);
+/* A public key from its 32 bytes; NULL when they are none. */
+struct crypto_key *crypto_key_raw(const void *bytes, size_t length);
 void crypto_key_free(struct crypto_key *key);
 #define CRYPTO_SIGNATURE_SIZE 64
 int crypto_sign(const struct crypto_key *key, const void *bytes, size_t length, unsigned char out[static CRYPTO_SIGNATURE_SIZE],

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "ctl/place.h"
 #include "ctl/reader.h"
 #include "ctl/repo.h"
@@ -66,10 +67,13 @@ static int print(json_t *json, struct err *err)
 	return 0;
 }
 
+#define SIGNERS_MAXIMUM (1024 * 1024) /* of allowed_signers; a longer one is left to ssh-keygen */
+
 /* What reads of one project have in common. */
 struct session {
 	const struct conf *conf;
 	const char *project;
+	struct reader_memory *memory; /* of one that stays; else NULL */
 };
 
 /* `name` NULL: the list. A new reference. */
@@ -78,13 +82,15 @@ static json_t *read_it(const struct session *session, const char *name, struct e
 	struct arena *arena = arena_new();
 	struct repo *repo = NULL;
 	struct place place;
+	struct err ignored = {.kind = ERR_NONE};
 	json_t *json = NULL;
 
 	if (place_find(session->conf, arena, session->project, &place, err) < 0)
 		goto err0;
 	repo = place.read[0] == '/' ? repo_open(session->conf, place.read, err) : fetched(session->conf, &place, name, arena, err);
 	if (repo) {
-		const struct reader reader = {.repo = repo, .place = &place, .now = clock_wall_ms() / 1000};
+		const struct reader reader = {.repo = repo, .place = &place, .now = clock_wall_ms() / 1000, .memory = session->memory,
+			.allowed = session->memory ? file_read(arena, place.allowed_signers, SIGNERS_MAXIMUM, NULL, &ignored) : NULL};
 
 		json = name ? reader_proposal(&reader, name, err) : reader_list(&reader, err);
 	}
@@ -124,13 +130,15 @@ static int answer(const struct session *session, const char *name, struct err *e
 /* Until its standard input ends. */
 static int serve(const struct session *session, struct err *err)
 {
+	struct reader_memory memory = {.next = 0};
+	const struct session kept = {.conf = session->conf, .project = session->project, .memory = &memory};
 	char *line = NULL;
 	size_t room = 0;
 	int done = 0;
 
 	while (done == 0 && getline(&line, &room, stdin) > 0) {
 		line[strcspn(line, "\n")] = '\0';
-		done = answer(session, line, err);
+		done = answer(&kept, line, err);
 	}
 	free(line);
 	return done;

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/crypto.h"
 #include "ctl/record.h"
+#include "ctl/sshsig.h"
 #include "forge/dialect_git.h"
 #include "forge/proposal.h"
 #include "forge/text.h"
@@ -224,7 +225,13 @@ static int verify(struct reading *reading, struct record *record, struct err *er
 		record->who = "somebody (this host does not know the signers)";
 		return 0;
 	}
-	return record_verify(reading->arena, reading->reader->place->allowed_signers, record, err);
+	if (reading->reader->allowed) {
+		const struct sshsig signature = {.armored = record->signature, .namespace = RECORD_NAMESPACE, .message = record->payload,
+			.length = strlen(record->payload)};
+
+		record->who = sshsig_signer(reading->arena, &signature, reading->reader->allowed);
+	}
+	return record->who ? 0 : record_verify(reading->arena, reading->reader->place->allowed_signers, record, err);
 }
 
 /* Verifies proposals, the newest first, until one is good: those for the head, or the others. */
@@ -277,14 +284,41 @@ static json_t *records_json(const struct reading *reading)
 	return list;
 }
 
+/* -1: not known yet. */
+static int remembered(const struct reader_memory *memory, const char *head, const char *tip)
+{
+	for (size_t i = 0; memory && i < READER_MEMORY; i++)
+		if (strcmp(memory->known[i].head, head) == 0 && strcmp(memory->known[i].tip, tip) == 0)
+			return memory->known[i].merged;
+	return -1;
+}
+
+static void remember(struct reader_memory *memory, const char *head, const char *tip, bool merged)
+{
+	size_t i = memory ? memory->next++ % READER_MEMORY : 0;
+
+	if (!memory)
+		return;
+	snprintf(memory->known[i].head, sizeof memory->known[i].head, "%s", head);
+	snprintf(memory->known[i].tip, sizeof memory->known[i].tip, "%s", tip);
+	memory->known[i].merged = merged;
+}
+
 /* Whether the head is on the target already; -1: that cannot be found out. */
 static int is_merged(const struct reading *reading, const struct ref *tip, struct err *err)
 {
+	struct reader_memory *memory = reading->reader->memory;
+	int known = remembered(memory, reading->head->id, tip->id);
 	const struct repo_call call = {.arguments = REPO_ARGUMENTS("merge-base", "--is-ancestor", reading->head->id, tip->id)};
-	int status = repo_status(reading->reader->repo, &call, err);
+	int status;
 
+	if (known >= 0)
+		return known;
+	status = repo_status(reading->reader->repo, &call, err);
 	if (status > 1)
 		return err_set(err, ERR_SYSTEM, "git merge-base: it ended with %d", status);
+	if (status >= 0)
+		remember(memory, reading->head->id, tip->id, status == 0);
 	return status < 0 ? -1 : status == 0;
 }
 

@@ -14,10 +14,22 @@
 #include "ctl/place.h"
 #include "ctl/repo.h"
 
+/* Commits that were found on targets, or not, by earlier reads: what one is ancestor of never changes. Begins as zeros. */
+#define READER_MEMORY 64
+struct reader_memory {
+	struct {
+		char head[65], tip[65];
+		bool merged;
+	} known[READER_MEMORY];
+	size_t next;
+};
+
 struct reader {
 	const struct repo *repo;
 	const struct place *place;
 	int64_t now; /* seconds: records dated more than 600 s later do not count */
+	struct reader_memory *memory; /* NULL: none */
+	const char *allowed; /* text of allowed_signers, for signatures of the plain kind (ctl/sshsig.h); NULL: ssh-keygen says it of all */
 	bool unchecked; /* signatures are not looked at: this host does not know the signers, and decides nothing */
 };
 

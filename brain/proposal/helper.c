@@ -218,7 +218,7 @@ static struct helper *find(struct helpers *helpers, const char *project)
 	return NULL;
 }
 
-int helpers_ask(struct helpers *helpers, const struct helper_wish *wish, struct err *err)
+int helper_ask(struct helpers *helpers, const struct helper_wish *wish, struct err *err)
 {
 	struct helper *helper = find(helpers, wish->project);
 	struct asked *asked;
@@ -236,7 +236,7 @@ int helpers_ask(struct helpers *helpers, const struct helper_wish *wish, struct 
 	return 0;
 }
 
-void helpers_forget(struct helpers *helpers, const void *cookie)
+void helper_forget(struct helpers *helpers, const void *cookie)
 {
 	struct helper *helper;
 	struct asked *asked;
@@ -247,7 +247,7 @@ void helpers_forget(struct helpers *helpers, const void *cookie)
 				asked->call = NULL;
 }
 
-void helpers_renew(struct helpers *helpers)
+void helper_renew(struct helpers *helpers)
 {
 	struct helper *helper, *next;
 
@@ -259,7 +259,7 @@ void helpers_renew(struct helpers *helpers)
 	}
 }
 
-struct helpers *helpers_new(struct brain *brain)
+struct helpers *helper_new(struct brain *brain)
 {
 	struct helpers *helpers = calloc(1, sizeof *helpers);
 
@@ -270,7 +270,7 @@ struct helpers *helpers_new(struct brain *brain)
 	return helpers;
 }
 
-void helpers_free(struct helpers *helpers)
+void helper_free(struct helpers *helpers)
 {
 	if (!helpers)
 		return;

@@ -10,9 +10,9 @@
 
 struct helpers;
 
-struct helpers *helpers_new(struct brain *brain);
+struct helpers *helper_new(struct brain *brain);
 /* NULL is allowed. No callback. */
-void helpers_free(struct helpers *helpers);
+void helper_free(struct helpers *helpers);
 
 /*
  * `status` as of the reader's exit; `text` is what it would have printed, or, with another status than 0, why. -1: the helper ended
@@ -27,12 +27,12 @@ struct helper_wish {
 	helper_fn *call;
 	void *cookie;
 };
-int helpers_ask(struct helpers *helpers, const struct helper_wish *wish, struct err *err);
+int helper_ask(struct helpers *helpers, const struct helper_wish *wish, struct err *err);
 
 /* The configuration is another one: the next read starts another helper. */
-void helpers_renew(struct helpers *helpers);
+void helper_renew(struct helpers *helpers);
 
 /* No callback for this one. */
-void helpers_forget(struct helpers *helpers, const void *cookie);
+void helper_forget(struct helpers *helpers, const void *cookie);
 
 #endif

@@ -200,7 +200,7 @@ static int read_by_helper(
 {
 	strv_push(argv, "--serve");
 	act->own = NULL;
-	return helpers_ask(act->brain->helpers, &(struct helper_wish){
+	return helper_ask(act->brain->helpers, &(struct helper_wish){
 		.project = wish->project,
 		.what = what_of(wish),
 		.argv = (const char *const *)argv->v,
@@ -240,6 +240,6 @@ err1:
 
 void read_drop(struct calls_act *act)
 {
-	helpers_forget(act->brain->helpers, act);
+	helper_forget(act->brain->helpers, act);
 	runner_drop(act->own);
 }
