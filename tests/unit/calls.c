@@ -52,7 +52,20 @@ static enum step on_fails(struct brain *the_brain, struct arena *arena, int64_t 
 	return STEP_DONE;
 }
 
-static const struct brain_handler handlers[] = {{"answer", on_answer}, {"began", on_progress}, {"fails", on_fails}, {NULL, NULL}};
+/* Takes as long as all steps of a turn may, and lets the loop end with it. */
+static enum step on_long(struct brain *the_brain, struct arena *arena, int64_t ref, struct err *err)
+{
+	int64_t end = clock_monotonic_us() + 30000;
+
+	(void)arena, (void)ref, (void)err;
+	while (clock_monotonic_us() < end)
+		;
+	note("l");
+	loop_stop(the_brain->loop);
+	return STEP_DONE;
+}
+
+static const struct brain_handler handlers[] = {{"long", on_long}, {"answer", on_answer}, {"began", on_progress}, {"fails", on_fails}, {NULL, NULL}};
 static const struct brain_stage stages[STAGE_COUNT] = {
 	{"proposal", handlers}, {"gate", handlers}, {"build", handlers}, {"landing", handlers}, {"report", handlers}};
 
@@ -99,8 +112,11 @@ static const struct calls_performer performers[] = {
 	{.kind = NULL},
 };
 
+static struct loop_source *ending;
+
 static void on_stop(void *cookie)
 {
+	ending = NULL;
 	loop_stop(cookie);
 }
 
@@ -109,9 +125,11 @@ static void turn(int64_t ms)
 {
 	struct err err = {.kind = ERR_NONE};
 
-	loop_after(brain.loop, ms, on_stop, brain.loop);
+	ending = loop_after(brain.loop, ms, on_stop, brain.loop);
 	if (loop_run(brain.loop, &err) < 0)
 		printf("# %s\n", err.text);
+	loop_cancel(ending);
+	ending = NULL;
 }
 
 static void add(const char *kind, const char *lane, const char *key)
@@ -247,6 +265,26 @@ static void steps(void)
 	seen("s", "but then");
 }
 
+/* What is told for a turn that ends before its step. */
+static void left(void)
+{
+	struct err err = {.kind = ERR_NONE};
+
+	ok(brain_begin(&brain, &err) == 0 && brain_tell(&brain, STAGE_GATE, "long", 1, 0, &err) == 0 &&
+			brain_tell(&brain, STAGE_GATE, "long", 2, 0, &err) == 0,
+		"two steps that take long");
+	turn(1000);
+	seen("l", "one is done in this turn");
+	ok(store_first(brain.store, STORE_GATE_INBOX_DUE, NULL, 0, &err) == 1 && !store_null(brain.store, STORE_GATE_INBOX_DUE, 0),
+		"the other is a row, which a crash would leave");
+	store_reset(brain.store, STORE_GATE_INBOX_DUE);
+	turn(1000);
+	seen("l", "and is done in the next");
+	ok(store_first(brain.store, STORE_GATE_INBOX_DUE, NULL, 0, &err) == 1 && store_null(brain.store, STORE_GATE_INBOX_DUE, 0),
+		"then there is none");
+	store_reset(brain.store, STORE_GATE_INBOX_DUE);
+}
+
 static void restart(struct store *store)
 {
 	struct err err = {.kind = ERR_NONE};
@@ -280,6 +318,7 @@ int main(void)
 	lost();
 	forgotten();
 	steps();
+	left();
 	restart(store);
 	calls_release(&brain);
 	brain_release(&brain);
