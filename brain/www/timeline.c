@@ -43,6 +43,7 @@ static const char *reached(struct arena *arena, const char *name, const char *pr
 		{"merge", "merged"},
 		{"worker", "worker ready"},
 		{"tests", "tests ended"},
+		{"collect", "artefacts kept"},
 		{"teardown", "worker gone"},
 	};
 

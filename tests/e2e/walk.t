@@ -22,6 +22,7 @@ build=$(show "$name" | jq -r '.builds[0].build // .builds[0].id')
 output=$("$bin/byoci" -n selftest log "$build" 2>&1)
 like "$output" "ids 0\.\. are (${ids_first}|$((ids_first + 65536)))\.\. on the host" "the tests ran as root of ids of their own"
 like "$output" 'network: (lo)? ?$' "and without a network"
+like "$(show "$name" | jq -r '.builds[0].tests')" '^[0-9]+ tests, 0 failed, 0 skipped$' "what they told in TAP is counted"
 
 # Who runs what (DESIGN §8).
 for service in $service_names; do
@@ -34,6 +35,7 @@ for folder in brain slave land git; do
 	user=user_$folder
 	is "$(stat -c '%U:%a' "$secrets/$folder")" "${!user}:700" "secrets/$folder belongs to ${!user} alone"
 done
+is "$(stat -c '%U:%a' "$secrets/worker")" root:700 "secrets/worker belongs to root alone"
 is "$(find "$secrets" -type f ! -name '*.pub' -perm /077 | wc -l)" 0 "no secret has a mode that lets others in"
 # The folders of the secrets that a user can read.
 reads() {
@@ -72,6 +74,7 @@ proposed failing tests/fails 'echo "this one fails"; exit 1' >/dev/null 2>&1
 rejected_for failing '[Ff]ail' "a proposal whose tests fail" "$before"
 build=$(show failing | jq -r '.builds[0].build // .builds[0].id')
 like "$("$bin/byoci" -n selftest log "$build" 2>&1)" 'this one fails' "its log says why"
+like "$(report_of failing)" ' tests, 1 failed, 0 skipped\.' "and the proposal is told how many tests failed"
 
 proposed hanging tests/hangs 'echo "this one hangs"; exec tail -f /dev/null' >/dev/null 2>&1
 rejected_for hanging '[Tt]im(e|ed)[ -]?(out|limit)|took longer|6 ?s' "a proposal whose tests hang" "$before"
