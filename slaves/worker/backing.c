@@ -213,6 +213,7 @@ static int build_locked(struct build *build, struct err *err)
 	if (held < 0)
 		return -1;
 	rc = shelf_tidy(&build->shelf, err);
+	clean(build); /* it may need the room */
 	current = shelf_current(&build->shelf);
 	if (build->before && strcmp(build->before, build->digest) == 0)
 		build->before = current; /* it was of an earlier release, and has a new name */
