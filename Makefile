@@ -163,6 +163,7 @@ bench: all tools
 	O=$(O) tests/bench/accept
 	O=$(O) tests/bench/restart
 	O=$(O) tests/bench/worker
+	O=$(O) tests/bench/hook-to-test
 
 install: all
 	install -d $(DESTDIR)$(BINDIR)
