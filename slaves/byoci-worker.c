@@ -432,7 +432,8 @@ static int help(void)
 	puts("Usage: byoci-worker [-n NAMESPACE] [-O NAME=VALUE]... [VERB]\n");
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
 		if (verbs[i].text)
-			printf("  %s %s\n        %s\n", verbs[i].name, verbs[i].operand ? verbs[i].operand : "", verbs[i].text);
+			printf("  %s%s%s\n        %s\n", verbs[i].name, verbs[i].operand ? " " : "", verbs[i].operand ? verbs[i].operand : "",
+				verbs[i].text);
 	return 0;
 }
 

@@ -143,7 +143,7 @@ static void clean(const struct build *build)
 }
 
 /* How it went, for whoever looks later. Not to have been wanted any more is no failure. */
-static void record(const struct build *build, int rc, int64_t begun_ms, const struct err *err)
+static void record(const struct build *build, int rc, const struct err *err)
 {
 	struct shelf_state state;
 	struct err unwritten = {0};
@@ -151,11 +151,11 @@ static void record(const struct build *build, int rc, int64_t begun_ms, const st
 	if (rc < 0 && err->kind == ERR_NETWORK)
 		return;
 	shelf_read_state(&build->shelf, &state);
-	state.tried_ms = begun_ms;
+	state.tried_ms = clock_wall_ms(); /* its end: the next is tried so long after it */
 	state.error = rc < 0 ? err->text : NULL;
 	state.failures = rc < 0 ? state.failures + 1 : 0;
 	if (rc == 0)
-		state.made_ms = clock_wall_ms();
+		state.made_ms = state.tried_ms;
 	if (shelf_write_state(&build->shelf, &state, &unwritten) < 0)
 		log_warning(LOG_WHAT("how building a backing went cannot be written down"), LOG_ERR(&unwritten));
 	if (rc < 0 && build->before)
@@ -167,7 +167,6 @@ static void record(const struct build *build, int rc, int64_t begun_ms, const st
 
 static int make_or_clean(struct build *build, struct err *err)
 {
-	int64_t begun_ms = clock_wall_ms();
 	struct err ignored = {0};
 	int rc;
 
@@ -175,7 +174,7 @@ static int make_or_clean(struct build *build, struct err *err)
 	rc = make(build, err);
 	if (rc < 0 && shelf_tidy(&build->shelf, &ignored) < 0)
 		log_warning(LOG_WHAT("an unfinished backing stays"), LOG_TEXT("folder", build->making.folder), LOG_ERR(&ignored));
-	record(build, rc, begun_ms, err);
+	record(build, rc, err);
 	if (rc == 0)
 		making_say(&build->making, "%s", build->before ? "refreshed" : "built");
 	return rc;

@@ -42,7 +42,7 @@ struct shelf_generation {
 
 /* How building went. */
 struct shelf_state {
-	int64_t tried_ms;  /* when it was last begun; 0: never */
+	int64_t tried_ms;  /* when the last one ended; 0: there was none */
 	int64_t made_ms;   /* when it last went well */
 	int64_t failures;  /* in a row, since then */
 	const char *error; /* of the last; NULL: it went well */

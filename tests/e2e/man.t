@@ -82,7 +82,7 @@ report $? 'byoci: no verb takes an option that the page does not have' "$tmp/mis
 byoci-slave --help | sed -n 's/^  \([a-z][a-z-]*\)\( .*\)\?$/\1/p' | sort -u >"$tmp/help"
 page_verbs byoci-slave.8 >"$tmp/page"
 same 'byoci-slave: the verbs of the help are those of the page' "$tmp/help" "$tmp/page"
-byoci-worker --help | sed -n 's/^\([a-z][a-z-]*\)  .*/\1/p' | sort -u >"$tmp/help"
+byoci-worker --help | sed -n 's/^  \([a-z][a-z-]*\)\( .*\)\?$/\1/p' | sort -u >"$tmp/help"
 page_verbs byoci-worker.8 >"$tmp/page"
 same 'byoci-worker: the verbs of the help are those of the page' "$tmp/help" "$tmp/page"
 
