@@ -19,7 +19,7 @@ static const struct row {
 	const char *why;
 } rows[] = {
 	{"lxc.log.level", "WARN", ALWAYS, "its errors are ours"},
-	{"lxc.cgroup.relative", "1", ALWAYS, "its groups are below ours; those of process 1, which it would ask, are the root's when that ends"},
+	{"lxc.cgroup.relative", "1", ALWAYS, "its groups are below ours; those of process 1, which it asks, are the root's when that ends"},
 	{"lxc.uts.name", "worker", ALWAYS, "the host's name is none of its business"},
 	{"lxc.autodev", "1", ALWAYS, "/dev is a tmpfs with null, zero, full, random, urandom and tty, and nothing else"},
 	{"lxc.console.path", "none", ALWAYS, "no terminal of the host"},
