@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "slaves/worker/backing.h"
+#include "slaves/worker/lxc_job.h"
 #include "slaves/worker/brood.h"
 #include "slaves/worker/cgroup.h"
 #include "slaves/worker/limits.h"
@@ -231,8 +232,23 @@ static int open_backing(const struct cage_want *want, char digest[static WORKER_
 	return folder < 0 ? err_set_errno(err, errno, "%s: cannot be opened", want->rootfs) : folder;
 }
 
+/* Options that only workers of liblxc's have; what is asked for and would not be there is an error. */
+static int check_job(const struct lxd_cage *cage, struct err *err)
+{
+	struct lxc_job job;
+
+	if (lxc_job_read(&job, cage->arena, &cage->want, err) < 0)
+		return -1;
+	if (job.features || job.io_limit || job.disk.image || job.network.kind != NETWORK_NONE)
+		return err_set(err, ERR_CONFIG, "[%s] network, init, nested, io.limit, disk.kind: workers = lxd has none of them; take lxc",
+			job.section);
+	return 0;
+}
+
 static int start_all(struct lxd_cage *cage, char digest[static WORKER_DIGEST_SIZE], struct err *err)
 {
+	if (check_job(cage, err) < 0)
+		return -1;
 	cage->backing = open_backing(&cage->want, digest, err);
 	cage->cgroup = cage->backing < 0 ? NULL : cgroup_find(cage->arena, err);
 	if (!cage->cgroup)

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
 #include <linux/sockios.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -344,6 +345,33 @@ static int check_forwarding(struct arena *arena, struct err *err)
 	return err_set(err, ERR_CONFIG, "network = nat: this machine has no default route");
 }
 
+/* Another namespace's bridge with the same network would get our workers' answers. */
+static int check_unused(const struct nat_worker *worker, const struct conf *conf, struct err *err)
+{
+	struct ifaddrs *list;
+	uint32_t network;
+	unsigned bits;
+	int rc = 0;
+
+	if (read_network(conf, &network, &bits, err) < 0)
+		return -1;
+	if (getifaddrs(&list) < 0)
+		return err_set_errno(err, errno, "network = nat: the addresses of this machine");
+	for (const struct ifaddrs *one = list; one && rc == 0; one = one->ifa_next) {
+		const struct sockaddr_in *address = (const void *)one->ifa_addr, *mask = (const void *)one->ifa_netmask;
+		uint32_t both;
+
+		if (!address || !mask || address->sin_family != AF_INET || strcmp(one->ifa_name, worker->bridge) == 0)
+			continue;
+		both = ntohl(mask->sin_addr.s_addr) & (UINT32_MAX << (32 - bits));
+		if ((ntohl(address->sin_addr.s_addr) & both) == (network & both))
+			rc = err_set(err, ERR_CONFIG, "worker.nat: this machine has addresses of that network already, on %s; choose another",
+				one->ifa_name);
+	}
+	freeifaddrs(list);
+	return rc;
+}
+
 static int make_bridge(const struct nat_worker *worker, struct arena *arena, const struct conf *conf, struct err *err)
 {
 	const char *address = arena_printf(arena, "%s/%u", worker->gateway, worker->bits);
@@ -391,7 +419,7 @@ int nat_prepare(const struct nat_worker *worker, struct arena *arena, const stru
 	const char *text = nat_rules(worker, arena, conf, err);
 	int held, rc;
 
-	if (!text || check_forwarding(arena, err) < 0)
+	if (!text || check_forwarding(arena, err) < 0 || check_unused(worker, conf, err) < 0)
 		return -1;
 	held = lock(arena, conf, err);
 	if (held < 0)

@@ -20,6 +20,11 @@ cat >>"$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf" <<-CONF
 	backing = small
 	tests.command = sh ./test.sh
 	network = nat
+	[job/spoof]
+	backing = small
+	tests.command = sh ./test.sh
+	network = nat
+	nested = yes
 CONF
 
 # A process that holds a network namespace; its number is in $!.
@@ -65,7 +70,7 @@ scope=(nsenter -t "$host" -n --)
 ok "byoci-worker starts where nat can't be" worker_start
 like "$(cat "$scratch/worker.log")" 'network = nat: this machine does not forward what comes by up0: sysctl net.ipv4.ip_forward=1' "and says why"
 
-ask='ask() { timeout 3 bash -c "exec 3<>/dev/tcp/$1/$2 && printf \"GET http://example.org/ HTTP/1.0\r\n\r\n\" >&3 && cat <&3" 2>&1 | grep -aE "^asked|502|refused|unreachable|does not" | head -n 1 | head -c 200 | sed "s|^|$1 $2: |"; }'
+ask='ask() { timeout 2 bash -c "exec 3<>/dev/tcp/$1/$2 && printf \"GET http://example.org/ HTTP/1.0\r\n\r\n\" >&3 && cat <&3" 2>&1 | grep -aE "^asked|502|refused|unreachable|does not" | head -n 1 | head -c 200 | sed "s|^|$1 $2: |"; }'
 
 # None.
 runs_as none none <<-SH
@@ -130,6 +135,10 @@ try start=nat,,"$layer"
 like "$said" '^failed .* network = nat: this machine does not forward' "no nat where the machine does not forward"
 clean "leaves nothing"
 in_host sysctl -q -w net.ipv4.ip_forward=1
+in_host ip address add 10.213.0.200/30 dev up0
+try start=nat,,"$layer"
+like "$said" '^failed .* worker.nat: this machine has addresses of that network already, on up0' "nor where its addresses are taken"
+in_host ip address delete 10.213.0.200/30 dev up0
 worker_kill TERM
 ok "byoci-worker makes the rules when it starts" worker_start
 bridge=byo$(printf %s "$BYOCI_NAMESPACE" | sha256sum | cut -c1-8)
@@ -169,6 +178,27 @@ runs_as nat two <<-SH
 SH
 unlike "$said" '^10.213.0.2 80: asked' "one worker does not reach another"
 like "$said" '^198.51.100.1 80: asked' "though both reach the world"
+# One that may change its network (nested) takes the other's address, by ioctl, and then another route.
+runs_as spoof spoof <<-SH
+	$ask
+	ask 198.51.100.1 80 | sed 's/^/before: /'
+	change() { perl -MSocket -e 'socket(my \$s, 2, 2, 0);
+		ioctl(\$s, 0x8916, pack("a16 a16", "eth0", pack_sockaddr_in(0, inet_aton(\$ARGV[0])))) or die "address: \$!\n";
+		ioctl(\$s, 0x891c, pack("a16 a16", "eth0", pack_sockaddr_in(0, inet_aton(\$ARGV[2])))) or die "mask: \$!\n";
+		ioctl(\$s, 0x890b, pack("x8 a16 a16 a16 S x40", pack_sockaddr_in(0, inet_aton("0.0.0.0")), pack_sockaddr_in(0, inet_aton(\$ARGV[1])),
+			pack_sockaddr_in(0, inet_aton("0.0.0.0")), 3)) or print "route: \$!\n"; print "changed\n"' "\$@"; }
+	change 10.213.0.2 10.213.0.1 255.255.255.0
+	ask 198.51.100.1 80 | sed 's/^/as another: /'
+	ask 10.213.0.1 8922 | sed 's/^/as another: /'
+	change 10.213.0.99 10.213.0.1 255.255.255.0
+	ask 198.51.100.1 80 | sed 's/^/as a stranger: /'
+	change 10.213.0.3 10.213.0.1 255.255.255.0
+	ask 198.51.100.1 80 | sed 's/^/as itself: /'
+SH
+like "$said" '^before: 198.51.100.1 80: asked' "a worker that may change its network"
+is "$(grep -c '^changed$' <<<"$said")" 3 "does so"
+unlike "$said" '^as (another|a stranger): .*asked' "but has no other address for the bridge"
+like "$said" '^as itself: 198.51.100.1 80: asked' "than its own"
 in_host nft delete table inet "byoci_$BYOCI_NAMESPACE"
 runs_as nat again <<-SH
 	$ask
