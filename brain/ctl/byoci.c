@@ -90,7 +90,7 @@ static const struct verb verbs[] = {
 	},
 	{
 		.name = "git-read", .run = git_read_verb, .system_only = true, .hidden = true,
-		.arguments = "[--project P] NAME | --list",
+		.arguments = "[--project P] NAME | --list | --serve",
 		.summary = "Prints a proposal of a plain git repository.",
 		.help = "As one line of JSON: what the forge's API would answer. The records in it are verified.",
 	},

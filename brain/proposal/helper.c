@@ -29,7 +29,7 @@ struct helper {
 	struct helpers *helpers;
 	char *project;
 	bool past; /* started with another configuration */
-	pid_t pid;
+	pid_t pid; /* 0: it was reaped */
 	int fd;
 	struct loop_source *readable, *end, *limit;
 	struct buf text;
@@ -52,7 +52,8 @@ static void free_asked(struct helper *helper, struct asked *asked)
 static void free_helper(struct helper *helper)
 {
 	LIST_REMOVE(helper, link);
-	kill(-helper->pid, SIGKILL);
+	if (helper->pid > 0)
+		kill(-helper->pid, SIGKILL);
 	loop_cancel(helper->readable);
 	loop_cancel(helper->limit);
 	close(helper->fd);
@@ -104,6 +105,7 @@ static void on_end(void *cookie, int status)
 
 	(void)status;
 	helper->end = NULL;
+	helper->pid = 0;
 	give_up(helper, "its process ended");
 }
 
