@@ -4,7 +4,6 @@
 # shellcheck source=tests/e2e/backing.sh
 . "$(dirname "$0")/backing.sh"
 command -v mksquashfs >/dev/null || bail_out "there is no mksquashfs: tests/run --packages"
-first=1340000000
 worker_kill() { worker_end "$@"; }
 # shellcheck source=tests/e2e/lxd-lib.sh
 . "$checkout/tests/e2e/lxd-lib.sh"
@@ -29,6 +28,11 @@ make image
 is "$status" 75 "without LXD there is none"
 like "$said" 'image whole/one: LXD: there is no .*is LXD installed and running' "and why is told"
 is "$(unfinished)" "" "nothing is left"
+# A certificate that LXD believes, for the image server.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 \
+	-keyout "$scratch/server.key" -out "$scratch/server.crt" 2>/dev/null
+cat "$scratch/server.crt" "$scratch/server.key" >"$scratch/server.pem"
+export SSL_CERT_FILE=$scratch/server.crt
 ok "LXD starts" lxd_start || bail_out "$(tail -n 5 "$lxd_log" "$scratch/lxd.out")"
 make image
 like "$said" '\[backing/image\] lxd.image = whole/one: LXD at .* has no such image: import it, or set lxd.server' "an image that is not there"
@@ -80,4 +84,43 @@ refresh image
 is "$status $(cat "$backings/$digest/rootfs/etc/other")" "0 other" "made anew it is what the alias now means" || diag "$said"
 ok "another generation" [ "$(generation image)" != "$before" ]
 clean "nothing else is left"
+
+# From an image server, which LXD fetches it from: simplestreams over https, where LXD is.
+make image -O backing/image:lxd.image=remote/one -O backing/image:lxd.server=https://127.0.0.1:1
+is "$status" 75 "an image server that does not answer is trouble"
+like "$said" 'image remote/one: LXD at .*' "and who says so is told"
+mkdir -p "$scratch/server/streams/v1" "$scratch/server/images"
+metadata remote
+tar -C "$scratch" -cJf "$scratch/server/images/lxd.tar.xz" metadata.yaml
+echo remote >"$scratch/tree/etc/other"
+mksquashfs "$scratch/tree" "$scratch/server/images/root.squashfs" -all-root -quiet -no-progress >/dev/null
+part() { printf '"ftype":"%s","path":"images/%s","size":%s,"sha256":"%s"' "$1" "$2" "$(stat -c %s "$scratch/server/images/$2")" "$(sha256_of "$scratch/server/images/$2")"; }
+combined=$(cat "$scratch/server/images/lxd.tar.xz" "$scratch/server/images/root.squashfs" | sha256sum | cut -d' ' -f1)
+cat >"$scratch/server/streams/v1/index.json" <<-JSON
+	{"format":"index:1.0","index":{"images":{"datatype":"image-downloads","path":"streams/v1/images.json","format":"products:1.0","products":["one"]}}}
+JSON
+cat >"$scratch/server/streams/v1/images.json" <<-JSON
+	{"content_id":"images","datatype":"image-downloads","format":"products:1.0","products":{"one":{"aliases":"remote/one","arch":"amd64",
+	"os":"Test","release":"one","release_title":"one","variant":"default","versions":{"20260101_00:00":{"items":{
+	"lxd.tar.xz":{$(part lxd.tar.xz lxd.tar.xz),"combined_squashfs_sha256":"$combined","combined_sha256":"$combined"},
+	"root.squashfs":{$(part squashfs root.squashfs)}}}}}}}
+JSON
+nsenter -t "$lxd_pid" -n python3 -c 'import http.server, os, ssl, sys
+os.chdir(sys.argv[1])
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 8941), http.server.SimpleHTTPRequestHandler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); context.load_cert_chain(sys.argv[2])
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print("serving", flush=True); server.serve_forever()' "$scratch/server" "$scratch/server.pem" >"$scratch/serving" 2>"$scratch/requests" &
+server=$!
+ok "an image server" comes 10 grep -q serving "$scratch/serving" || diag "$(cat "$scratch/requests")"
+remote=(-O backing/image:lxd.image=remote/one -O backing/image:lxd.server=https://127.0.0.1:8941)
+make image "${remote[@]}"
+is "$status" 0 "an image that LXD fetches" || diag "$said
+$(cat "$scratch/requests")"
+is "$(cat "$backings/$digest/rootfs/etc/other")" remote "is what the server has"
+make image "${remote[@]}" -O backing/image:lxd.fingerprint="$combined"
+is "$status" 0 "by its fingerprint, too" || diag "$said"
+kill "$server"
+wait "$server" 2>/dev/null
+clean "nothing is left of that"
 done_testing
