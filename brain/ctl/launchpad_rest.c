@@ -31,6 +31,7 @@ struct launchpad_rest {
 	const char *origin; /* "https://HOST/": every link begins with it */
 	const char *file;   /* of the token; NULL: none */
 	const char *consumer, *token, *secret;
+	const char *ca; /* NULL: the system's */
 	struct launchpad_memory memory;
 	bool anew; /* answers of earlier do not count */
 };
@@ -131,13 +132,14 @@ static const char *own_folder(const struct conf *conf, struct arena *arena, cons
 struct launchpad_rest *launchpad_rest_new(const struct conf *conf, const char *account, struct err *err)
 {
 	struct launchpad_rest *rest = calloc(1, sizeof *rest);
-	const char *root = NULL;
+	const char *root = NULL, *section;
 
 	if (!rest)
 		err_fatal("out of memory");
 	rest->arena = arena_new();
 	rest->file = token_file(conf, rest->arena, account);
-	if (conf_text(conf, arena_printf(rest->arena, "account/%s", account), "api.url", &root, err) < 0 ||
+	section = arena_printf(rest->arena, "account/%s", account);
+	if (conf_text(conf, section, "api.url", &root, err) < 0 || conf_text(conf, section, "api.ca", &rest->ca, err) < 0 ||
 		take_root(rest, root ? root : LAUNCHPAD_REST_ROOT, err) < 0 || read_token(rest, err) < 0) {
 		launchpad_rest_free(rest);
 		return NULL;
@@ -289,6 +291,7 @@ static int once(const struct launchpad_rest *rest, struct arena *arena, const st
 		.body = question->form,
 		.length = question->form ? strlen(question->form) : 0,
 		.limit_ms = LIMIT_MS,
+		.ca = rest->ca,
 		.maximum = REPLY_MAXIMUM};
 
 	if (!url)

@@ -98,6 +98,48 @@ static int add_landing_keys(struct list *list, struct err *err)
 	return 0;
 }
 
+#define TOKEN_HOW \
+	"it is missing: Launchpad's OAuth token of our account there, one line of consumer key, token and secret, owned by %s, mode 0600 " \
+	"(byoci launchpad-login gets one)"
+
+/* What only Launchpad gives: a token for who reads, and one for who tells. */
+static int add_tokens(struct list *list, const char *account, struct err *err)
+{
+	const char *dialect;
+
+	if (conf_text(list->conf, arena_printf(list->arena, "account/%s", account), "dialect", &dialect, err) < 0)
+		return -1;
+	if (strcmp(dialect, "launchpad") != 0)
+		return 0;
+	const struct vault_item items[] = {
+		{VAULT_GIVEN, within(list, arena_printf(list->arena, "brain/launchpad-%s", account)), list->brain,
+			arena_printf(list->arena, TOKEN_HOW, list->brain), NULL},
+		{VAULT_GIVEN, within(list, arena_printf(list->arena, "land/launchpad-%s", account)), list->land,
+			arena_printf(list->arena, TOKEN_HOW, list->land), NULL},
+	};
+	return add(list, &items[0], err) < 0 || add(list, &items[1], err) < 0 ? -1 : 0;
+}
+
+/* Where a project is not on this machine: the keys that it is read with, and its account's tokens. */
+static int add_remote(struct list *list, struct err *err)
+{
+	const struct vault_item keys[] = {
+		{VAULT_SSH, within(list, "brain/id_ed25519"), list->brain, NULL, NULL},
+		{VAULT_SSH, within(list, "slave/id_ed25519"), list->slave, NULL, NULL},
+	};
+
+	for (const char *const *name = conf_sections(list->conf, list->arena, "project"); *name; name++) {
+		const char *section = arena_printf(list->arena, "project/%s", *name), *place, *account;
+
+		if (conf_text(list->conf, section, "repository.read", &place, err) < 0 ||
+			conf_text(list->conf, section, "account", &account, err) < 0 || add_tokens(list, account, err) < 0)
+			return -1;
+		if (place[0] != '/' && (add(list, &keys[0], err) < 0 || add(list, &keys[1], err) < 0))
+			return -1;
+	}
+	return 0;
+}
+
 static int add_keys(struct list *list, struct err *err)
 {
 	const char *slave;
@@ -108,7 +150,6 @@ static int add_keys(struct list *list, struct err *err)
 		arena_printf(list->arena, "%s/etc/byoci/%s/result-keys/%s.pub", verb_root(), conf_namespace(list->conf), slave);
 	const struct vault_item items[] = {
 		{VAULT_RESULT, within(list, "slave/result.key"), list->slave, public, NULL},
-		{VAULT_MAYBE, within(list, "slave/id_ed25519"), list->slave, NULL, NULL},
 		{VAULT_SSH, within(list, "land/id_ed25519"), list->land, NULL, NULL},
 		{VAULT_SSH, within(list, "git/ssh_host_ed25519_key"), list->git, NULL, NULL},
 	};
@@ -116,7 +157,7 @@ static int add_keys(struct list *list, struct err *err)
 	for (size_t i = 0; i < sizeof items / sizeof items[0]; i++)
 		if (add(list, &items[i], err) < 0)
 			return -1;
-	return add_landing_keys(list, err);
+	return add_landing_keys(list, err) < 0 ? -1 : add_remote(list, err);
 }
 
 /* In the order in which they are made. */

@@ -121,7 +121,7 @@ int vault_check(struct arena *arena, const struct vault_item *item, enum vault_s
 			*state = VAULT_GOOD;
 		if (item->kind == VAULT_GIVEN) {
 			*state = VAULT_WRONG;
-			*why = "it is missing, and only you can bring it";
+			*why = item->source ? item->source : "it is missing, and only you can bring it";
 		}
 		return 0;
 	}

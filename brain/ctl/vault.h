@@ -23,7 +23,7 @@ struct vault_item {
 	enum vault_kind kind;
 	const char *path;   /* absolute */
 	const char *user;   /* who owns it */
-	const char *source; /* see the kinds */
+	const char *source; /* see the kinds; of VAULT_GIVEN: how it is brought, NULL: nothing to say */
 	const char *owner;  /* user that owns `source`, of VAULT_COPY */
 };
 

@@ -27,6 +27,7 @@ struct http_request {
 	size_t maximum;             /* bytes of the reply's body, and of its headers; 0: 1 MiB. More is ERR_FULL. */
 	const char *unix_socket;    /* connects here instead; NULL: by the URL */
 	const int *to;              /* descriptor that the body of a 2xx goes to, of any length; NULL: it is kept */
+	const char *ca;             /* file of the certificates that count, PEM; NULL: the system's */
 };
 
 struct http_reply {

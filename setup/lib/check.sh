@@ -329,6 +329,7 @@ check() {
 		check_part host_check_disk "$state" 1000
 		for name in hook.listen pages.listen git.listen; do check_part check_port "$name" "$(option "$name")"; done
 		check_part account_subids_check "$ids_first" "$ids_count"
+		check_part forge_check
 	fi
 	if [ ! -e "$etc" ] && [ ! -e "$lib" ] && [ ! -e "/var/lib/byoci/$namespace" ]; then
 		check_wrong "there is no byoci $namespace on this machine" "setup/byoci $namespace stands it up"

@@ -190,8 +190,18 @@ config_keys() {
 	listen=$(option git.listen)
 	[ -e "$etc/authorized_keys" ] || place_file "$etc/authorized_keys" root root 644 </dev/null
 	config_person landing "$secrets/land/id_ed25519.pub"
-	printf '[%s]:%s %s\n' "${listen%:*}" "${listen##*:}" "$(cut -d' ' -f1,2 "$secrets/git/ssh_host_ed25519_key.pub")" |
-		place_file "$etc/known_hosts" root root 644
+	{
+		printf '[%s]:%s %s\n' "${listen%:*}" "${listen##*:}" "$(cut -d' ' -f1,2 "$secrets/git/ssh_host_ed25519_key.pub")"
+		config_forge_hosts
+	} | place_file "$etc/known_hosts" root root 644
+}
+
+# The host keys of the forges that projects are on, as their accounts' known.hosts has them.
+config_forge_hosts() {
+	local file
+	while read -r file; do
+		if [ -r "$file" ]; then grep -vE '^[[:space:]]*(#|$)' "$file" || true; fi
+	done < <(sections project | while read -r project; do option known.hosts "account/$(option account "project/$project")"; done | sort -u)
 }
 
 # config_person NAME PUBLIC_KEY_FILE: may reach the repositories by ssh, as NAME.

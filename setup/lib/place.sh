@@ -93,9 +93,9 @@ place_all() {
 	place_folder "$run/slave" "$user_slave" "$user_brain" 2750
 	place_folder "$run/land" "$user_land" "$user_brain" 2750
 	place_folder "$run/worker" root "$user_slave" 2750
-	for folder in brain brain/logs; do place_folder "$state/$folder" "$user_brain" "$user_brain" 750; done
+	for folder in brain brain/logs brain/trees; do place_folder "$state/$folder" "$user_brain" "$user_brain" 750; done
 	for folder in slave slave/trees slave/builds; do place_folder "$state/$folder" "$user_slave" "$user_slave" 750; done
-	for folder in land land/trees; do place_folder "$state/$folder" "$user_land" "$user_land" 750; done
+	for folder in land land/trees land/reads; do place_folder "$state/$folder" "$user_land" "$user_land" 750; done
 	for folder in worker worker/slots; do place_folder "$state/$folder" root root 711; done
 	place_folder "$state/worker/backings" root root 700
 	place_folder "$(dirname "$kept")" root root 755

@@ -14,9 +14,9 @@ use Time::HiRes qw(sleep time);
 our $json = JSON::PP->new->canonical->utf8->allow_nonref;
 
 sub new {
-	my ($class) = @_;
+	my ($class, @options) = @_;
 	my $self = bless {tmp => tempdir('/tmp/byoci-lp.XXXXXX', CLEANUP => 1), owner => $$, heard => {}}, $class;
-	$self->start;
+	$self->start(@options);
 	return $self;
 }
 
@@ -29,8 +29,8 @@ sub start {
 		exec "$FindBin::Bin/../double/launchpad", @options or POSIX::_exit(127);
 	}
 	@$self{qw(pid out)} = ($pid, $out);
-	chomp($self->{port} = <$out> // '');
-	die 'the double does not start: ' . $self->errors if $self->{port} !~ /\A\d+\z/;
+	(@$self{qw(port api)}) = split ' ', <$out> // '';
+	die 'the double does not start: ' . $self->errors if ($self->{port} // '') !~ /\A\d+\z/;
 	$self->{root} = "http://127.0.0.1:$self->{port}";
 	$self->{http} = HTTP::Tiny->new(keep_alive => 0, max_redirect => 0, timeout => 20);
 	return $self;

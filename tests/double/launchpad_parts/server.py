@@ -2,6 +2,7 @@
 import http.server
 import json
 import socket
+import ssl
 import sys
 import time
 import urllib.parse
@@ -120,6 +121,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads, allow_reuse_address, request_queue_size = True, True, 128
+
+    def use_tls(self, certificate, key):
+        """The handshake is each connection's own: it is done by its thread, at its first byte."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     def handle_error(self, request, client_address):
         """A client that went away is none of ours; anything else is a mistake that a test must see."""
