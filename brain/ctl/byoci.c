@@ -89,6 +89,15 @@ static const struct verb verbs[] = {
 			"  --check  makes nothing; exits with 77 when one is missing, or somebody could read it who must not",
 	},
 	{
+		.name = "login", .run = launchpad_login_verb, .system_only = true,
+		.arguments = "[ACCOUNT]",
+		.summary = "Gets a token of Launchpad, by way of a browser.",
+		.help =
+			"Says which page to open as byoci's own account there, waits until its person has allowed it, and prints the token: the line that\n"
+			"SECRETS/brain/launchpad-ACCOUNT and SECRETS/land/launchpad-ACCOUNT hold, each owned by its user and read by nobody else. Get two, so\n"
+			"that one can be withdrawn without the other. ACCOUNT is launchpad, when it is not said.",
+	},
+	{
 		.name = "git-read", .run = git_read_verb, .system_only = true, .hidden = true,
 		.arguments = "[--project P] NAME | --list | --serve",
 		.summary = "Prints a proposal of a plain git repository.",
@@ -96,7 +105,7 @@ static const struct verb verbs[] = {
 	},
 	{
 		.name = "launchpad-read", .run = launchpad_read_verb, .system_only = true, .hidden = true,
-		.arguments = "[--project P] NUMBER | PLACE | --list",
+		.arguments = "[--project P] [--anew] NUMBER | PLACE | --list",
 		.summary = "Prints a merge proposal of Launchpad.",
 		.help =
 			"As one line of JSON: what its API answers, and what git says of the commits. PLACE is ~OWNER/PROJECT/+git/NAME/+merge/NUMBER,\n"

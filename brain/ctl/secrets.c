@@ -100,7 +100,7 @@ static int add_landing_keys(struct list *list, struct err *err)
 
 #define TOKEN_HOW \
 	"it is missing: Launchpad's OAuth token of our account there, one line of consumer key, token and secret, owned by %s, mode 0600 " \
-	"(byoci launchpad-login gets one)"
+	"(byoci login gets one)"
 
 /* What only Launchpad gives: a token for who reads, and one for who tells. */
 static int add_tokens(struct list *list, const char *account, struct err *err)

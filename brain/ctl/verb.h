@@ -53,6 +53,7 @@ verb_fn approve_verb;         /* approve.c */
 verb_fn git_read_verb;        /* git_read.c */
 verb_fn launchpad_read_verb;  /* launchpad_read.c */
 verb_fn launchpad_tell_verb;  /* launchpad_tell.c */
+verb_fn launchpad_login_verb; /* launchpad_login.c */
 verb_fn git_serve_verb;       /* git_serve.c */
 verb_fn git_hook_pre_receive; /* git_hook.c */
 verb_fn git_hook_post_receive;

@@ -159,6 +159,31 @@ is($status, 64, 'what is no place is refused');
 my @rows = grep { $_->{name} eq $other->{id} } @{((read_it('--list'))[1] // {})->{proposals}};
 is($rows[0]{place}, $other->{path}, 'the list says where it is');
 
+# --- a token by way of a browser
+sub log_in {
+	my ($decide, @account) = @_;
+	local @ENV{qw(BYOCI_ROOT HOME)} = ($whole->{root}, "$whole->{tmp}/home");
+	Brain::spew("$whole->{tmp}/login", '');
+	open my $login, '-|', 'sh', '-c', 'exec "$@" 2>"$0"', "$whole->{tmp}/login", "$whole->{bin}/byoci", '-n', 'brt', 'login', @account or die $!;
+	my $page = qr{^\Q$lp->{root}\E/\+authorize-token\?oauth_token=(\w+)&allow_permission=WRITE_PUBLIC$}m;
+	my $key = $whole->until(10, sub { Brain::slurp("$whole->{tmp}/login") =~ $page ? $1 : undef }) // BAIL_OUT(Brain::slurp("$whole->{tmp}/login"));
+	$lp->control('authorize', token => $key, %$decide);
+	local $/;
+	my $line = <$login>;
+	close $login;
+	return ($? >> 8, $line // '');
+}
+my ($ended, $line) = log_in({person => 'bot', permission => 'WRITE_PUBLIC'}, 'launchpad');
+is($ended, 0, 'byoci login gets a token');
+like($line, qr/\Abyoci \w+ \w+\n\z/, 'and prints what a file of it holds');
+my ($consumer, $token, $secret) = split ' ', $line;
+$lp->{token}{new} = {consumer => $consumer, token => $token, secret => $secret};
+ok($lp->call('new', $moved->{path}, 'createComment', content => '"by the new one"')->{success}, 'it is good');
+ok((grep { $_->{content} eq 'by the new one' } comments($moved)), 'for our account');
+($ended, $line) = log_in({person => 'bot', permission => undef});
+is("$ended $line", '77 ', 'declined: there is none');
+like(Brain::slurp("$whole->{tmp}/login"), qr/declined/, 'which is said');
+
 # --- deleted
 $lp->control('delete', proposal => $other->{id});
 said($other, qr/read back without a hook: closed/, 'one that was deleted is closed');
