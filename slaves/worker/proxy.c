@@ -65,9 +65,9 @@ int proxy_address(const char *text, struct proxy_address *address, struct err *e
 	const char *host = *text == '[' ? text + 1 : text;
 	struct addrinfo *found = NULL;
 	char name[HOST_SIZE] = "127.0.0.1";
-	size_t length = colon ? (size_t)(colon - host) - (*text == '[') : 0;
+	size_t length = colon > host ? (size_t)(colon - host) - (*text == '[') : 0;
 
-	if (!colon || length == 0 || length >= sizeof name)
+	if (!colon || !colon[1] || length == 0 || length >= sizeof name || (*text == '[') != (colon[-1] == ']'))
 		return err_set(err, ERR_CONFIG, "%s: is not HOST:PORT", text);
 	if (length != strlen("localhost") || strncmp(host, "localhost", length) != 0) {
 		memcpy(name, host, length);
