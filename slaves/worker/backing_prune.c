@@ -62,13 +62,16 @@ static const char *const *all_of(const struct shelf *shelf)
 	return list;
 }
 
+static bool is_needed(const struct shelf *shelf, bool wanted, const char *name)
+{
+	return wanted && (same(shelf_current(shelf), name) || same(shelf_previous(shelf), name));
+}
+
 /* Of one digest; they are added to the list. */
 static void add_unneeded(const struct shelf *shelf, bool wanted, const char **list, size_t *count)
 {
-	const char *current = shelf_current(shelf), *previous = shelf_previous(shelf);
-
 	for (const char *const *name = all_of(shelf); *name; name++)
-		if (!wanted || (!same(current, *name) && !same(previous, *name)))
+		if (!is_needed(shelf, wanted, *name))
 			list[(*count)++] = *name;
 }
 
@@ -108,20 +111,19 @@ const char *const *backing_prune_unneeded(const struct shelf *shelf, const struc
 
 struct prune {
 	const struct making *making;
-	const char *const *wanted;
-	const char *const *unneeded;
+	const char *const *wanted; /* digests */
 	unsigned removed, used;
 	int64_t bytes;
 };
 
-/* With the lock. What is in use stays: no error. */
+/* With the lock: what is needed does not change. What is in use stays: no error. */
 static int take_away(struct prune *prune, const struct shelf *shelf, struct err *err)
 {
 	for (const char *const *name = all_of(shelf); *name; name++) {
 		struct shelf_generation generation;
 		struct err busy = {0};
 
-		if (!has(prune->unneeded, *name))
+		if (is_needed(shelf, has(prune->wanted, shelf->digest), *name))
 			continue;
 		shelf_describe(shelf, *name, &generation);
 		if (shelf_take_away(shelf, *name, &busy) == 0) {
@@ -184,7 +186,7 @@ int backing_prune(const struct conf *conf, int progress, struct err *err)
 
 	if (rc == 0 && access(shelf.folder, F_OK) < 0)
 		goto err0; /* nothing was ever built */
-	if (rc < 0 || !(prune.wanted = configured(conf, arena, err)) || !(prune.unneeded = backing_prune_unneeded(&shelf, conf, err))) {
+	if (rc < 0 || !(prune.wanted = configured(conf, arena, err))) {
 		rc = err_wrap(err, "nothing is removed, since it can't be said what is needed");
 		goto err0;
 	}

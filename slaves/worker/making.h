@@ -32,8 +32,8 @@ void making_say(const struct making *making, const char *format, ...) __attribut
 int making_wanted(const struct making *making, const char *what, struct err *err);
 
 /*
- * Runs a program to its end; what it prints is progress. `environment`: NULL is making_environment(). `folder`: where; NULL is "/".
- * ERR_SYSTEM: another exit status than 0; ERR_FULL: and the disk is full.
+ * Runs a program to its end, with making_environment() in "/"; what it prints is progress. ERR_SYSTEM: another exit status than 0;
+ * ERR_FULL: and the disk is full.
  */
 int making_run(const struct making *making, const char *what, const struct strv *argv, struct err *err);
 
