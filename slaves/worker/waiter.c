@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,7 +10,7 @@
 #include "base/buf.h"
 #include "base/sock.h"
 
-#define TEXTS_MAXIMUM 256 /* of arguments and environment */
+#define TEXTS_MAXIMUM 256 /* arguments, and as many variables */
 #define FAILED 126
 
 /* How a program travels: folder, arguments, an empty text, environment, each with its NUL. */
@@ -23,7 +22,7 @@ static int pack(const struct waiter_program *program, struct buf *text)
 		return -1;
 	for (size_t i = 0; i < 2; i++) {
 		for (const char *const *one = lists[i]; *one; one++)
-			if (!**one || buf_add(text, *one, strlen(*one) + 1) < 0)
+			if (!**one || one - lists[i] == TEXTS_MAXIMUM || buf_add(text, *one, strlen(*one) + 1) < 0)
 				return -1;
 		if (buf_add(text, "", 1) < 0)
 			return -1;
@@ -31,18 +30,18 @@ static int pack(const struct waiter_program *program, struct buf *text)
 	return 0;
 }
 
-/* A list until its empty text. */
-static char **unpack(char **at, char *end)
+/* A list until its empty text; `list` has room for TEXTS_MAXIMUM and a NULL. */
+static void unpack(char **at, char *end, char **list)
 {
-	char **list = calloc(TEXTS_MAXIMUM + 1, sizeof *list);
+	size_t count = 0;
 
-	for (size_t i = 0; list && *at < end && **at && i < TEXTS_MAXIMUM; i++) {
-		list[i] = *at;
+	while (*at < end && **at && count < TEXTS_MAXIMUM) {
+		list[count++] = *at;
 		*at += strlen(*at) + 1;
 	}
+	list[count] = NULL;
 	if (*at < end)
 		(*at)++;
-	return list;
 }
 
 int waiter_open(int ends[2], struct err *err)
@@ -72,7 +71,7 @@ static _Noreturn void fail(int fd)
 
 int waiter_wait(int fd)
 {
-	static char text[WAITER_MAXIMUM + 1];
+	static char text[WAITER_MAXIMUM + 1], *argv[TEXTS_MAXIMUM + 1], *environment[TEXTS_MAXIMUM + 1];
 	int descriptors[SOCK_DESCRIPTORS];
 	struct err err = {0};
 	size_t count = 0;
@@ -84,8 +83,9 @@ int waiter_wait(int fd)
 	if (length <= 0 || count != 2 || text[length - 1])
 		return FAILED;
 	char *at = text + strlen(text) + 1, *end = text + length;
-	char **argv = unpack(&at, end), **environment = unpack(&at, end);
-	if (!argv || !argv[0] || !environment || dup2(descriptors[0], 1) < 0 || dup2(descriptors[1], 2) < 0 || chdir(text) < 0)
+	unpack(&at, end, argv);
+	unpack(&at, end, environment);
+	if (!argv[0] || dup2(descriptors[0], 1) < 0 || dup2(descriptors[1], 2) < 0 || chdir(text) < 0)
 		fail(fd);
 	execve(argv[0], argv, environment); /* every other descriptor closes itself */
 	fail(fd);
@@ -99,7 +99,7 @@ int waiter_run(int fd, const struct waiter_program *program, struct err *err)
 	buf_init(&text, WAITER_MAXIMUM);
 	int done = pack(program, &text);
 	if (done < 0)
-		err_set(err, ERR_FULL, "a program with over %d bytes of arguments and environment", WAITER_MAXIMUM);
+		err_set(err, ERR_FULL, "a program with an empty argument, or over %d bytes or %d of them", WAITER_MAXIMUM, TEXTS_MAXIMUM);
 	else
 		done = sock_send(fd, text.data, text.length, (const int[]){program->out, program->errors}, 2, err);
 	buf_release(&text);
