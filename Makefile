@@ -138,11 +138,11 @@ $(O)/target/%: $(O)/obj/tests/fuzz/%.o $(O)/obj/tests/fuzz/driver.o $(ARCHIVE)
 	$(call link,$(FUZZ_LINK) $(LIBS_ALL))
 
 # Unit tests under memcheck, with what they start from the build folder; no finding is suppressed. Left out is what valgrind 3.19 cannot run: it has no
-# pidfd_open (child, export, loop, record, tree), and it is too slow for those that pump megabytes, fill large
+# pidfd_open (child, export, filter, loop, record, tree), and it is too slow for those that pump megabytes, fill large
 # stores or count milliseconds (lines, sock, calls, statement).
 VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect \
 	--trace-children=yes --trace-children-skip=/bin/*,/sbin/*,/usr/*
-VALGRIND_NOT := $(patsubst %,$(O)/unit/%.t,calls child export lines loop record sock statement tree)
+VALGRIND_NOT := $(patsubst %,$(O)/unit/%.t,calls child export filter lines loop record sock statement tree)
 valgrind: unit
 	prove $(PROVEFLAGS) -j2 -e "$(VALGRIND)" $(filter-out $(VALGRIND_NOT),$(TESTS))
 

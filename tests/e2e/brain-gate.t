@@ -79,6 +79,30 @@ $brain->tell('refs/proposals/bad/head');
 ok($brain->until(10, sub { $brain->decisions('bad') =~ /was rejected: push a new commit/ }), 'the same commit is not tried again');
 is(scalar(() = $brain->heard('slave', 'start')), $tested, 'nor tested');
 
+# --- what the tests left: counts of their reports, and artefacts
+restart_double('slave', sub {
+	my ($spec) = @_;
+	return (jobs => [{name => 'unit', digest => $spec->{jobs}[0]{digest}, backing => 'd' x 64, outcome => 'success', exit => 0, started => 1, ended => 2,
+		reports => {run => 412, failed => 3, skipped => 5, reports => 2, broken => 0, slowest => [{name => 'slow <i> [byoci 0123]', ms => 12345}]},
+		artefacts => {count => 2, bytes => 70, list => [{path => 'out/<b>.txt', size => 70, sha256 => 'e' x 64}]}}]);
+});
+$commit = $brain->commit('counted');
+proposed('counted', $commit);
+state_is('counted', 'landed', 'a job that succeeded lands, whatever its reports say');
+my $left = $brain->ask('show', 'counted')->{builds}[0];
+is($left->{tests}, '412 tests, 3 failed, 5 skipped, slowest slow <i> [byoci 0123] (12.345 s)', 'show has the counts');
+is($left->{artefacts}{list}[0]{path}, 'out/<b>.txt', 'and the artefacts');
+my $said = Brain::run('sh', '-c', "BYOCI_ROOT=$brain->{root} $brain->{bin}/byoci -n brt show $left->{build}");
+like($said, qr/^  412 tests, 3 failed/m, 'for people too');
+like($said, qr/^artefacts: 2, 70 bytes\n  e{64} +70 out\/<b>\.txt\n  … and more/m, 'with each artefact');
+like($brain->decisions('counted'), qr/succeeded: landing .*; 412 tests, 3 failed, 5 skipped, slowest 12\.345 s/, 'why has them');
+ok($brain->until(10, sub { $brain->decisions('counted') =~ /told the proposal: landed/ }), 'the proposal is told');
+my ($told) = grep { $_->{proposal} eq 'counted' } $brain->heard('land', 'report');
+like($told->{text}, qr/412 tests, 3 failed, 5 skipped, slowest 12\.345 s\./, 'how many tests failed');
+unlike($told->{text}, qr/\[byoci/, 'but no name that a test made up');
+my $page = ($brain->get("/builds/$left->{build}"))[1];
+like($page, qr/412 tests, 3 failed.*slow &lt;i&gt;.*out\/&lt;b&gt;\.txt/s, 'the page of the build has all of it, escaped');
+
 # --- a push after the approval
 $brain->end_double('slave');
 $commit = $brain->commit('late');
