@@ -106,11 +106,11 @@ is "$(cpio -t --quiet <"$scratch/stopped.cpio")" "test.sh" "what a stopped worke
 layer silent <<<'head -c 900000 /dev/zero >big'
 exec 8<>"$scratch/files.fifo" 9<>"$scratch/notes.fifo"
 setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=keeping,,"$layer" exec wait \
-	collect="$scratch/files.fifo,$scratch/notes.fifo" >"$scratch/silent.said" 2>&1 &
+	collect="$scratch/files.fifo,$scratch/notes.fifo" > >(cat >"$scratch/silent.said") 2>&1 &
 caller=$!
 disown
 walks() { ps -eo uid=,comm= | awk -v first="$first" '$1 >= first && $1 < first + 131072 && $2 ~ /byoci-worker/ { found = 1 } END { exit !found }'; }
-ok "what looks for files is root of the worker only" comes 10 walks || diag "$(processes)"
+ok "what looks for files is root of the worker only" comes 20 walks || diag "$(processes; cat "$scratch/silent.said"; tail -n 3 "$scratch/worker.log")"
 let_go "$caller"
 exec 8<&- 9<&-
 clean "who asks and goes away leaves nothing"
