@@ -19,7 +19,6 @@ static const struct row {
 	const char *why;
 } rows[] = {
 	{"lxc.log.level", "WARN", ALWAYS, "its errors are ours"},
-	{"lxc.cgroup.relative", "1", ALWAYS, "its groups are below ours; those of process 1, which it asks, are the root's when that ends"},
 	{"lxc.uts.name", "worker", ALWAYS, "the host's name is none of its business"},
 	{"lxc.autodev", "1", ALWAYS, "/dev is a tmpfs with null, zero, full, random, urandom and tty, and nothing else"},
 	{"lxc.console.path", "none", ALWAYS, "no terminal of the host"},
@@ -183,6 +182,12 @@ static void limit_devices(struct lxc_settings *settings, const struct cgroup *cg
 int lxc_settings_limits(struct lxc_settings *settings, const struct lxc_limits *limits, const struct cgroup *cgroup,
 	struct err *err)
 {
+	/*
+	 * Its groups are below ours. Of process 1, which liblxc asks otherwise, v1 says that they are the root's as soon as it ends; in
+	 * v2, where that is not so, ours may be init.scope, which liblxc leaves out only of those of process 1.
+	 */
+	if (cgroup_version(cgroup, "memory") == 1)
+		lxc_settings_add(settings, "lxc.cgroup.relative", "1");
 	limit_memory(settings, limits->memory, cgroup);
 	lxc_settings_add(settings, cgroup_version(cgroup, "pids") == 2 ? "lxc.cgroup2.pids.max" : "lxc.cgroup.pids.max", "%lld",
 		(long long)limits->processes);
