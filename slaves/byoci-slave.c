@@ -21,6 +21,7 @@
 #include "slaves/test/prepare.h"
 #include "slaves/test/reports.h"
 #include "slaves/test/serve.h"
+#include "slaves/test/shell.h"
 #include "slaves/test/standby.h"
 #include "slaves/tree/tidy.h"
 
@@ -76,6 +77,13 @@ static int run_artefact(const struct program *program, const struct invocation *
 	if (!spec_build_valid(invocation->operands[0]))
 		return usage("not the id of a build", invocation->operands[0]);
 	return artefacts_verb(program, invocation->operands[0], invocation->operand_count > 1 ? invocation->operands[1] : NULL);
+}
+
+static int run_shell(const struct program *program, const struct invocation *invocation)
+{
+	if (!spec_build_valid(invocation->operands[0]))
+		return usage("not the id of a build", invocation->operands[0]);
+	return shell_verb(program, invocation->operands[0]);
 }
 
 static int run_land(const struct program *program, const struct invocation *invocation)
@@ -174,6 +182,10 @@ static const struct verb verbs[] = {
 	{"list", "", "list the builds of this slave, the newest first", 0, 0, false, run_ask},
 	{"cancel", "BUILD", "cancel a build that runs", 1, 1, false, run_ask},
 	{"reap", "", "remove what ended builds and dead workers have left; 75 when something stays", 0, 0, false, run_ask},
+	{"keep", "BUILD", "keep the worker of a build, stopped, when its tests have ended", 1, 1, false, run_ask},
+	{"kept", "", "list the workers that are kept, and until when", 0, 0, false, run_ask},
+	{"shell", "BUILD", "a shell in a kept worker (as root, or the slave's user)", 1, 1, false, run_shell},
+	{"discard", "BUILD", "remove a kept worker before its time is over", 1, 1, false, run_ask},
 	{"artefact", "BUILD [PATH]", "list what was kept of a build, or print one of it (as root, or the slave's user)", 1, 2, false,
 		run_artefact},
 	{"land", "--spec FILE --result FILE", "land what was tested, if it is approved", 0, 0, false, run_land},

@@ -256,22 +256,23 @@ static int read_configuration(struct server *server, struct err *err)
 	const struct passwd *user;
 	const char *root = server->source.root ? server->source.root : "";
 	struct ids ids;
-	int64_t slots;
+	int64_t slots, kept;
 
 	if (conf_text(server->conf, NULL, "state", &state, err) < 0 || conf_text(server->conf, NULL, "slave.user", &name, err) < 0 ||
-		conf_integer(server->conf, NULL, "worker.slots", &slots, err) < 0 || ids_read(&ids, server->conf, err) < 0)
+		conf_integer(server->conf, NULL, "worker.slots", &slots, err) < 0 ||
+		conf_integer(server->conf, NULL, "worker.kept", &kept, err) < 0 || ids_read(&ids, server->conf, err) < 0)
 		return -1;
 	if (ids.first + ids.count > IDS_END)
 		return err_set(err, ERR_CONFIG,
 			"worker.ids.first = %lld: %lld slots and one more of %d ids do not fit below %lld: choose a smaller one",
-			(long long)ids.first, (long long)slots, CAGE_IDS, IDS_END);
+			(long long)ids.first, (long long)(slots + kept), CAGE_IDS, IDS_END);
 	if (ids_check(&ids, conf_namespace(server->conf), root, err) < 0)
 		return -1;
 	user = getpwnam(name);
 	if (!user || user->pw_uid == 0)
 		return err_set(err, ERR_CONFIG, "slave.user = %s: there is no such user but root; setup/byoci makes it", name);
 	server->slave = user->pw_uid;
-	server->maximum = (unsigned)slots + SPARE_CONNECTIONS;
+	server->maximum = (unsigned)(slots + kept) + SPARE_CONNECTIONS;
 	server->slots = arena_printf(server->arena, "%s/worker/slots", state);
 	return file_make_folder(server->slots, 0711, err);
 }

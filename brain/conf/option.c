@@ -88,6 +88,10 @@ const struct option option_table[] = {
 		.text = "Name servers of workers with network = nat; the host's own, when it is not set."},
 	{NAMESPACE("backing.files", OPTION_PATH), .fallback = "/etc/byoci/{byoci}/files",
 		.text = "Folder of the files that backings take."},
+	{NAMESPACE("worker.kept", OPTION_INTEGER), .minimum = 0, .maximum = 64, .fallback = "2",
+		.text = "How many workers of failed builds may be kept at a time, beside those that work."},
+	{NAMESPACE("keep.limit", OPTION_DURATION), .minimum = SECOND, .maximum = 30 * DAY, .fallback = "1d",
+		.text = "A kept worker goes after that, whoever wanted it for how long."},
 
 	/* The built-in git forge. */
 	{NAMESPACE("git.listen", OPTION_ADDRESS), .fallback = "127.0.0.1:8812",
@@ -114,6 +118,8 @@ const struct option option_table[] = {
 		.text = "On forges where anybody may vote: people and teams whose votes count."},
 	{PROJECT("secrets", OPTION_LIST),
 		.text = "Files below {secrets}/worker/ that approved builds find in their worker: SOURCE or SOURCE:/PATH; /run/secrets/SOURCE."},
+	{PROJECT("keep", OPTION_DURATION), .minimum = 0, .maximum = 30 * DAY, .fallback = "0s",
+		.text = "How long the worker of a failed build is kept, stopped, with its disk; 0s: not at all."},
 	{PROJECT("landing.key", OPTION_PATH), .fallback = "{{byoci}.secrets}/land/id_ed25519",
 		.text = "The ssh key that may move the gated branches."},
 
@@ -134,6 +140,8 @@ const struct option option_table[] = {
 		.text = "Where that is: in memory (tmpfs), or in a file system image on the host's disk."},
 	{JOB("cpus", OPTION_INTEGER), .minimum = 1, .maximum = 4096,
 		.text = "Processors of a worker; all, when it is not set."},
+	{JOB("keep", OPTION_DURATION), .minimum = 0, .maximum = 30 * DAY, .fallback = "0s", .aside = true,
+		.text = "As the project's, for this job; the longer one counts."},
 	{JOB("artefacts", OPTION_LIST),
 		.text = "What the tests leave and is kept: patterns of paths in their folder; * is no /, **/ any folders."},
 	{JOB("artefacts.limit", OPTION_SIZE), .minimum = KIB, .maximum = 4 * GIB - 1, .fallback = "64M",

@@ -202,19 +202,39 @@ int builds_leader(const struct program *program, struct arena *arena, const char
 	return err_set(err, ERR_NOT_FOUND, "the leader of build %s, process %d, is gone", build, *pid);
 }
 
-int builds_cancel(const struct program *program, struct arena *arena, const char *build, struct err *err)
+static int mark(const struct program *program, struct arena *arena, const char *build, const char *file, struct err *err)
 {
-	const char *path = builds_path(program, arena, build, "cancel", err);
+	const char *path = builds_path(program, arena, build, file, err);
 
 	return path ? file_write(path, "", 0, 0600, err) : -1;
 }
 
-bool builds_cancelled(const struct program *program, struct arena *arena, const char *build)
+static bool is_marked(const struct program *program, struct arena *arena, const char *build, const char *file)
 {
 	struct err err = {0};
-	const char *path = builds_path(program, arena, build, "cancel", &err);
+	const char *path = builds_path(program, arena, build, file, &err);
 
 	return path && access(path, F_OK) == 0;
+}
+
+int builds_cancel(const struct program *program, struct arena *arena, const char *build, struct err *err)
+{
+	return mark(program, arena, build, "cancel", err);
+}
+
+bool builds_cancelled(const struct program *program, struct arena *arena, const char *build)
+{
+	return is_marked(program, arena, build, "cancel");
+}
+
+int builds_keep(const struct program *program, struct arena *arena, const char *build, struct err *err)
+{
+	return mark(program, arena, build, "keep", err);
+}
+
+bool builds_to_keep(const struct program *program, struct arena *arena, const char *build)
+{
+	return is_marked(program, arena, build, "keep");
 }
 
 int builds_remove(const char *path, struct err *err)

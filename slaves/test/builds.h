@@ -47,6 +47,10 @@ int builds_leader(const struct program *program, struct arena *arena, const char
 int builds_cancel(const struct program *program, struct arena *arena, const char *build, struct err *err);
 bool builds_cancelled(const struct program *program, struct arena *arena, const char *build);
 
+/* Puts on disk that its worker is to be kept when its tests have ended, however they end. */
+int builds_keep(const struct program *program, struct arena *arena, const char *build, struct err *err);
+bool builds_to_keep(const struct program *program, struct arena *arena, const char *build);
+
 /* Removes a folder and what is in it; not there is fine. */
 int builds_remove(const char *path, struct err *err);
 

@@ -19,8 +19,8 @@ struct client_call {
 int client_test(const struct program *program, const struct client_call *call);
 
 /*
- * Asks the slave for one of list, cancel (with a build) and reap; prints the answer as JSON. What could not be reaped ends it as
- * infrastructure trouble.
+ * Asks the slave for one of list, reap and kept, or with a build cancel, keep and discard; prints the answer as JSON. What could
+ * not be reaped ends it as infrastructure trouble.
  */
 int client_ask(const struct program *program, const char *operation, const char *build);
 

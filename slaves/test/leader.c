@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -202,13 +203,13 @@ static int prepare(struct leader *leader)
 	return taken > 0 ? 0 : end_making(leader, &making);
 }
 
-/* The project, when the tests may have its secrets. -1: that is not known. */
-static int find_secrets(struct leader *leader, const char **project, struct err *err)
+/* Whether the tests may have their project's secrets. -1: that is not known. */
+static int find_secrets(struct leader *leader, bool *secrets, struct err *err)
 {
 	const char *why = NULL;
 	int may = entitled(leader->program, &leader->spec, &why, err);
 
-	*project = may > 0 ? leader->spec.project : NULL;
+	*secrets = may > 0;
 	if (may == 0 && why)
 		return output_say(leader->output, err, "no secrets for this build: %s", why);
 	return may < 0 ? -1 : 0;
@@ -217,17 +218,18 @@ static int find_secrets(struct leader *leader, const char **project, struct err 
 static void test(struct leader *leader)
 {
 	struct err err = {0};
-	const char *project = NULL;
-	int known = find_secrets(leader, &project, &err);
+	bool secrets = false;
+	int known = find_secrets(leader, &secrets, &err);
 	const char *layer = builds_path(leader->program, leader->arena, leader->build, "layer", &err);
 	CRASH_POINT("leader.prepared");
 	struct trial trial = {.program = leader->program,
 		.arena = leader->arena,
 		.output = leader->output,
 		.build = leader->build,
+		.project = leader->spec.project,
 		.job = leader->spec.jobs[0].name,
 		.job_digest = leader->spec.jobs[0].digest,
-		.project = project,
+		.secrets = secrets,
 		.layer = layer,
 		.worker = &leader->worker,
 		.began = leader->worker_began,

@@ -18,18 +18,18 @@
 #include "loop/lines.h"
 #include "loop/loop.h"
 #include "slaves/test/builds.h"
+#include "slaves/test/errand.h"
 #include "slaves/tree/check.h"
 #include "slaves/common/ending.h"
 #include "slaves/test/follow.h"
+#include "slaves/test/listing.h"
 #include "slaves/common/output.h"
 #include "slaves/common/peers.h"
 #include "slaves/test/pool.h"
 #include "slaves/test/premade.h"
-#include "slaves/test/reaping.h"
 #include "slaves/test/running.h"
 #include "slaves/tree/tidy.h"
 
-#define SERVE_LIST_MAXIMUM 500              /* builds in the answer to list, the newest */
 #define SERVE_SWEEP_MS (3600 * 1000)
 #define SERVE_KEEP_MS (14 * 86400 * 1000LL) /* reap removes ended builds after that */
 
@@ -53,8 +53,8 @@ struct session {
 	struct server *server;
 	struct lines *lines;
 	struct follow *follow;
-	struct reaping *reaping;
-	json_t *reaped; /* the answer to reap, as far as it is known */
+	struct errand *errand; /* of this connection */
+	json_t *reply;         /* when it is done, as far as it is known */
 	bool cancel_on_close;
 };
 
@@ -62,8 +62,8 @@ static void session_end(struct session *session)
 {
 	LIST_REMOVE(session, link);
 	follow_free(session->follow);
-	reaping_free(session->reaping);
-	json_decref(session->reaped);
+	errand_free(session->errand);
+	json_decref(session->reply);
 	free(session);
 }
 
@@ -185,48 +185,13 @@ static json_t *do_premake(struct session *session, struct arena *arena, const js
 	return json_pack("{s:b, s:s}", "ok", 1, "outcome", outcome_word(OUTCOME_SUCCESS));
 }
 
-struct listed {
-	const char *build;
-	int64_t started;
-};
-
-static int newer(const void *one, const void *other)
-{
-	const struct listed *a = one, *b = other;
-
-	return a->started < b->started ? 1 : a->started > b->started ? -1 : strcmp(a->build, b->build);
-}
-
-static json_t *one_json(struct server *server, struct arena *arena, const struct listed *listed)
-{
-	struct err err = {0};
-	enum outcome outcome;
-	const char *line = builds_result(server->program, arena, listed->build, &err);
-	bool known_outcome = line && ending_outcome(line, &outcome, &err) == 0;
-
-	return json_pack("{s:s, s:s, s:s?, s:I}", "build", listed->build, "state", line ? "done" : "running", "outcome",
-		known_outcome ? outcome_word(outcome) : NULL, "started", (json_int_t)listed->started);
-}
-
 static json_t *do_list(struct session *session, struct arena *arena, const json_t *message, struct err *err)
 {
 	struct server *server = session->server;
-	const char *const *builds = builds_list(server->program, arena, err);
-	size_t count = 0;
+	json_t *builds = listing_builds(server->program, arena, err);
 
 	(void)message;
-	if (!builds)
-		return NULL;
-	while (builds[count])
-		count++;
-	struct listed *listed = arena_alloc(arena, (count + 1) * sizeof *listed);
-	for (size_t i = 0; i < count; i++)
-		listed[i] = (struct listed){.build = builds[i], .started = builds_started(server->program, arena, builds[i])};
-	qsort(listed, count, sizeof *listed, newer);
-	json_t *list = json_array();
-	for (size_t i = 0; i < count && i < SERVE_LIST_MAXIMUM; i++)
-		json_array_append_new(list, one_json(server, arena, &listed[i]));
-	return json_pack("{s:o, s:o}", "builds", list, "ready", pool_json(server->pool));
+	return builds ? json_pack("{s:o, s:o}", "builds", builds, "ready", pool_json(server->pool)) : NULL;
 }
 
 static void followed(void *cookie)
@@ -310,14 +275,30 @@ static void add_left(json_t *reply, const struct err *err)
 	arena_free(arena);
 }
 
+/* Has byoci-worker do something; the answer comes when that is done. Takes the reply as it is to be if all goes well. */
+static int run_errand(struct session *session, const char *discard, errand_done_fn *done, json_t *reply, struct err *err)
+{
+	const struct errand_want want = {.loop = session->server->loop, .program = session->server->program, .discard = discard,
+		.done = done, .cookie = session};
+
+	if (session->errand) {
+		json_decref(reply);
+		return err_set(err, ERR_INPUT, "this connection waits for byoci-worker already");
+	}
+	json_decref(session->reply);
+	session->reply = reply;
+	session->errand = errand_start(&want, err);
+	return session->errand ? 0 : -1;
+}
+
 /* byoci-worker has answered; its workers' leftovers are named by their slots. */
 static void workers_reaped(void *cookie, int removed, const struct err *err)
 {
 	struct session *session = cookie;
-	json_t *reply = session->reaped;
+	json_t *reply = session->reply;
 
-	session->reaping = NULL;
-	session->reaped = NULL;
+	session->errand = NULL;
+	session->reply = NULL;
 	json_object_set_new(reply, "removed", json_integer(json_integer_value(json_object_get(reply, "removed")) + removed));
 	if (err->kind != ERR_NONE)
 		add_left(reply, err);
@@ -328,25 +309,72 @@ static json_t *do_reap(struct session *session, struct arena *arena, const json_
 {
 	struct server *server = session->server;
 	const char *const *builds = builds_list(server->program, arena, err);
+	struct err absent = {0};
 	json_t *left;
 	int removed = 0;
-
-	struct err absent = {0};
 
 	(void)message;
 	if (!builds)
 		return NULL;
-	if (session->reaping) {
-		err_set(err, ERR_INPUT, "this connection waits for what is reaped already");
+	if (session->errand) {
+		err_set(err, ERR_INPUT, "this connection waits for byoci-worker already");
 		return NULL;
 	}
 	left = json_array();
 	for (; *builds; builds++)
 		removed += reap_one(server, arena, *builds, left);
-	session->reaped = json_pack("{s:i, s:o}", "removed", removed, "left", left);
-	session->reaping = reaping_start(server->loop, server->program, workers_reaped, session, &absent);
-	if (!session->reaping)
+	if (run_errand(session, NULL, workers_reaped, json_pack("{s:i, s:o}", "removed", removed, "left", left), &absent) < 0)
 		workers_reaped(session, 0, &absent);
+	return NULL;
+}
+
+static json_t *do_keep(struct session *session, struct arena *arena, const json_t *message, struct err *err)
+{
+	struct server *server = session->server;
+	const char *build = build_of(message, err);
+	struct spec spec;
+
+	if (!build || builds_spec(server->program, arena, build, &spec, err) < 0)
+		return NULL;
+	if (builds_result(server->program, arena, build, &(struct err){0})) {
+		err_set(err, ERR_INPUT, "build %s has ended; a worker can be kept until then", build);
+		return NULL;
+	}
+	if (builds_keep(server->program, arena, build, err) < 0)
+		return NULL;
+	log_info(LOG_WHAT("the worker of a build is to be kept"), LOG_TEXT("build", build));
+	return json_pack("{s:b}", "ok", 1);
+}
+
+static json_t *do_kept(struct session *session, struct arena *arena, const json_t *message, struct err *err)
+{
+	json_t *kept = listing_kept(session->server->program, arena, err);
+
+	(void)message;
+	return kept ? json_pack("{s:o}", "kept", kept) : NULL;
+}
+
+static void worker_discarded(void *cookie, int removed, const struct err *err)
+{
+	struct session *session = cookie;
+
+	(void)removed;
+	session->errand = NULL;
+	if (err->kind != ERR_NONE) {
+		json_decref(session->reply);
+		session->reply = error_json(err);
+	}
+	lines_send(session->lines, session->reply);
+	session->reply = NULL;
+}
+
+static json_t *do_discard(struct session *session, struct arena *arena, const json_t *message, struct err *err)
+{
+	const char *build = build_of(message, err);
+
+	(void)arena;
+	if (build)
+		run_errand(session, build, worker_discarded, json_pack("{s:b}", "ok", 1), err);
 	return NULL;
 }
 
@@ -372,6 +400,7 @@ static const struct {
 	operation_fn *call;
 } operations[] = {
 	{"start", do_start}, {"premake", do_premake}, {"list", do_list}, {"follow", do_follow}, {"cancel", do_cancel}, {"reap", do_reap},
+	{"keep", do_keep}, {"kept", do_kept}, {"discard", do_discard},
 };
 
 static json_t *answer(struct session *session, struct arena *arena, const json_t *message, struct err *err)
@@ -383,7 +412,7 @@ static json_t *answer(struct session *session, struct arena *arena, const json_t
 	for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
 		if (strcmp(operations[i].name, name) == 0)
 			return operations[i].call(session, arena, message, err);
-	err_set(err, ERR_INPUT, "op: must be one of start, premake, list, follow, cancel, reap");
+	err_set(err, ERR_INPUT, "op: must be one of start, premake, list, follow, cancel, reap, keep, kept, discard");
 	return NULL;
 }
 

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "slaves/test/builds.h"
+#include "slaves/test/builds.h"
 #include "slaves/test/harvest.h"
 
 #define TRIAL_READ ((size_t)64 * 1024)
@@ -289,13 +290,50 @@ static int give_secrets(struct run *run, struct err *err)
 {
 	struct trial *trial = run->trial;
 
-	if (!trial->project)
+	if (!trial->secrets)
 		return 0;
 	int count = worker_client_secrets(run->client, trial->project, err);
 	if (count < 0)
 		return err_wrap(err, "secrets of %s", trial->project);
 	return output_say(trial->output, err, "%d secret%s of %s %s in the worker", count, count == 1 ? "" : "s", trial->project,
 		count == 1 ? "is" : "are");
+}
+
+/* For how long: 0: not at all; somebody has asked for it: as long as may be. */
+static int keep_for(const struct trial *trial, bool *asked, int64_t *ms, struct err *err)
+{
+	int64_t project = 0, job = 0;
+	const char *sections[] = {arena_printf(trial->arena, "project/%s", trial->project), arena_printf(trial->arena, "job/%s", trial->job)};
+
+	*asked = builds_to_keep(trial->program, trial->arena, trial->build);
+	if (conf_integer(trial->program->conf, sections[0], "keep", &project, err) < 0 ||
+		conf_integer(trial->program->conf, sections[1], "keep", &job, err) < 0)
+		return -1;
+	*ms = project > job ? project : job;
+	return 0;
+}
+
+/* Whether it stays, stopped; nothing of that changes how the tests have ended. */
+static bool keep(struct run *run)
+{
+	struct trial *trial = run->trial;
+	const enum outcome outcome = trial->ending->outcome;
+	char text[WORKER_TEXT_SIZE] = "";
+	struct err err = {0};
+	int64_t ms = 0;
+	bool asked = false;
+
+	if (keep_for(trial, &asked, &ms, &err) < 0)
+		goto err0;
+	if (!asked && (!ms || (outcome != OUTCOME_FAILURE && outcome != OUTCOME_TIMEOUT)))
+		return false;
+	if (worker_client_keep(run->client, asked ? 0 : (uint32_t)(ms / 1000), text, &err) < 0)
+		goto err0;
+	output_say(trial->output, &err, "the worker is kept %s: byoci-slave shell %s", text, trial->build);
+	return true;
+err0:
+	output_say(trial->output, &err, "the worker is not kept: %s", err.text);
+	return false;
 }
 
 int trial_run(struct trial *trial, struct err *err)
@@ -315,7 +353,7 @@ int trial_run(struct trial *trial, struct err *err)
 		CRASH_POINT("leader.tests-ended");
 		steps_begin(&trial->ending->steps, "teardown");
 		struct err second = {0};
-		if (worker_client_remove(run.client, &second) < 0)
+		if ((done < 0 || !keep(&run)) && worker_client_remove(run.client, &second) < 0)
 			output_say(trial->output, &second, "the worker could not be removed: %s", second.text);
 	}
 	worker_client_close(run.client);

@@ -5,6 +5,8 @@
 #ifndef BYOCI_SLAVES_TRIAL_H
 #define BYOCI_SLAVES_TRIAL_H
 
+#include <stdbool.h>
+
 #include "slaves/common/ending.h"
 #include "slaves/common/output.h"
 #include "slaves/common/program.h"
@@ -29,8 +31,8 @@ struct trial {
 	const struct program *program;
 	struct arena *arena;    /* for texts of the ending */
 	struct output *output;
-	const char *build, *job, *job_digest;
-	const char *project;    /* whose secrets the tests may have: the build was approved; NULL: none */
+	const char *build, *project, *job, *job_digest;
+	bool secrets;           /* the tests may have the project's: the build was approved */
 	const char *layer;      /* folder whose tree goes into the worker */
 	struct trial_worker *worker; /* is not there any more afterwards */
 	int64_t began;          /* when the worker was asked for, ms since 1970 */

@@ -46,7 +46,7 @@ struct cage_layer {
 
 struct cage_program {
 	const char *const *argv; /* NULL-ended; argv[0] is a path inside */
-	int out, errors;         /* its descriptors 1 and 2; 0 is /dev/null */
+	int in, out, errors;     /* its descriptors 0, 1 and 2; `in` -1: /dev/null; a terminal becomes its controlling one */
 };
 
 struct cage_kind {
@@ -80,7 +80,10 @@ struct cage_kind {
 	 */
 	int (*mounts)(const struct cage *cage);
 
-	/* Begins a program in CAGE_FOLDER as root inside, without any descriptor or variable of ours but these. Once. */
+	/*
+	 * Begins a program in CAGE_FOLDER as root inside, without any descriptor or variable of ours but these. Once after `start`,
+	 * and once after each `again`.
+	 */
 	int (*exec)(struct cage *cage, const struct cage_program *program, struct err *err);
 
 	/* Readable when something may have happened to the program; -1 while there is none. Borrowed. */
@@ -103,6 +106,16 @@ struct cage_kind {
 	 * never follow a link of it.
 	 */
 	int (*root)(const struct cage *cage, struct err *err);
+
+	/*
+	 * For one that is kept, after `ended` or `stop`: what its disk does not need goes. NULL: this kind can't keep any. Then
+	 * `again` starts it on its disk, as it left it, and `ended` or `stop` end that.
+	 */
+	int (*keep)(struct cage *cage, struct err *err);
+	int (*again)(struct cage *cage, struct err *err);
+
+	/* A new terminal of the container's own, which runs: returns its master, and its inner end in *inside. */
+	int (*terminal)(const struct cage *cage, int *inside, struct err *err);
 
 	/* All of it goes, and that is verified. `cage` can't be used any more, also on failure: then `reap` has to do the rest. */
 	int (*remove)(struct cage *cage, struct err *err);

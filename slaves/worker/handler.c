@@ -22,6 +22,7 @@
 #include "slaves/worker/backing.h"
 #include "slaves/worker/backing_list.h"
 #include "slaves/worker/backing_prune.h"
+#include "slaves/worker/keeper.h"
 #include "slaves/worker/slot.h"
 #include "slaves/worker/worker.h"
 #include "slaves/worker/worker_wire.h"
@@ -34,6 +35,7 @@ enum state {
 	STATE_READY,   /* waiting for a command */
 	STATE_RUNNING, /* the command runs */
 	STATE_ENDED,   /* it has ended, or was stopped before */
+	STATE_KEPT,    /* it is stopped, and its disk waits for people */
 	STATE_REMOVED,
 	STATES
 };
@@ -44,6 +46,7 @@ static const char *const state_names[STATES] = {
 	[STATE_READY] = "the worker waits for its command",
 	[STATE_RUNNING] = "its command is running",
 	[STATE_ENDED] = "its command has ended",
+	[STATE_KEPT] = "the worker is kept",
 	[STATE_REMOVED] = "the worker was removed",
 };
 
@@ -57,6 +60,7 @@ struct handler {
 	int64_t process_start;
 	enum state state;
 	int wishes;
+	int kept; /* where its keeper listens; -1: it is not kept */
 	bool over;   /* nothing more is read */
 	bool silent; /* somebody else answers */
 	int64_t deadline_us;
@@ -183,12 +187,12 @@ static int act_check(struct handler *handler, const struct worker_request *reque
 }
 
 /* What a test gets is a way out, and nothing that it could read, truncate or map. */
-static bool is_pipe_end(int fd)
+static bool is_pipe_end(int fd, int mode)
 {
 	int flags = fcntl(fd, F_GETFL);
 	struct stat st;
 
-	return flags >= 0 && (flags & (O_ACCMODE | O_PATH)) == O_WRONLY && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+	return flags >= 0 && (flags & (O_ACCMODE | O_PATH)) == mode && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
 static int act_exec(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
@@ -196,7 +200,7 @@ static int act_exec(struct handler *handler, const struct worker_request *reques
 {
 	(void)request;
 	(void)reply;
-	if (!is_pipe_end(descriptors[0]) || !is_pipe_end(descriptors[1]))
+	if (!is_pipe_end(descriptors[0], O_WRONLY) || !is_pipe_end(descriptors[1], O_WRONLY))
 		return err_set(err, ERR_INPUT, "stdout and stderr must be writing ends of pipes: nothing else goes into a worker");
 	return worker_exec(handler->worker, descriptors[0], descriptors[1], err);
 }
@@ -213,12 +217,47 @@ static int act_secrets(struct handler *handler, const struct worker_request *req
 	return 0;
 }
 
+static int act_keep(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	(void)descriptors;
+	if (worker_keep(handler->worker, (int64_t)request->number * 1000, err) < 0)
+		return -1;
+	handler->kept = keeper_listen(handler->worker, err);
+	if (handler->kept < 0)
+		return -1;
+	snprintf(reply->text, sizeof reply->text, "for %lld minutes",
+		(long long)(worker_expiry_us(handler->worker) - clock_monotonic_us()) / 60000000);
+	handler->over = true;
+	log_info(LOG_WHAT("worker kept"), LOG_TEXT("build", handler->build), LOG_TEXT("how_long", reply->text));
+	return 0;
+}
+
+/* For a kept worker: its own process does it, and answers. */
+static int act_pass(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	(void)reply;
+	if (keeper_pass(handler->conf, request, handler->connection, descriptors, err) < 0)
+		return -1;
+	handler->silent = handler->over = true;
+	return 0;
+}
+
+static int act_shell(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	if (!is_pipe_end(descriptors[0], O_RDONLY) || !is_pipe_end(descriptors[1], O_WRONLY) || !is_pipe_end(descriptors[2], O_WRONLY))
+		return err_set(err, ERR_INPUT, "in, out and err must be ends of pipes: nothing else goes into a worker");
+	return act_pass(handler, request, descriptors, reply, err);
+}
+
 static int act_collect(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
 	struct err *err)
 {
 	(void)request;
 	(void)reply;
-	if (!is_pipe_end(descriptors[0]) || !is_pipe_end(descriptors[1]))
+	if (!is_pipe_end(descriptors[0], O_WRONLY) || !is_pipe_end(descriptors[1], O_WRONLY))
 		return err_set(err, ERR_INPUT, "files and notes must be writing ends of pipes: nothing else is written to");
 	return worker_collect(handler->worker, descriptors[0], descriptors[1], err);
 }
@@ -260,6 +299,9 @@ static const struct step {
 } steps[STATES][WORKER_OPERATIONS] = {
 	[STATE_NEW] = {
 		[WORKER_REAP] = {act_reap, STATE_REMOVED},
+		[WORKER_DISCARD] = {act_pass, STATE_REMOVED},
+		[WORKER_SHELL] = {act_shell, STATE_REMOVED},
+		[WORKER_TERMINAL] = {act_pass, STATE_REMOVED},
 		[WORKER_BUILD_BACKING] = {act_backing, STATE_NEW},
 		[WORKER_REFRESH_BACKING] = {act_backing, STATE_NEW},
 		[WORKER_LIST_BACKINGS] = {act_backing, STATE_NEW},
@@ -286,6 +328,7 @@ static const struct step {
 		[WORKER_REMOVE] = {act_remove, STATE_REMOVED},
 	},
 	[STATE_ENDED] = {
+		[WORKER_KEEP] = {act_keep, STATE_KEPT},
 		[WORKER_COLLECT] = {act_collect, STATE_ENDED},
 		[WORKER_STOP] = {act_stop, STATE_ENDED},
 		[WORKER_REMOVE] = {act_remove, STATE_REMOVED},
@@ -331,12 +374,12 @@ static void reply_ended(struct handler *handler)
 }
 
 static const unsigned operations_of_root = 1U << WORKER_BUILD_BACKING | 1U << WORKER_REFRESH_BACKING | 1U << WORKER_LIST_BACKINGS |
-	1U << WORKER_PRUNE_BACKINGS | 1U << WORKER_REAP;
+	1U << WORKER_PRUNE_BACKINGS | 1U << WORKER_REAP | 1U << WORKER_DISCARD | 1U << WORKER_SHELL | 1U << WORKER_TERMINAL;
 
 static int check_now(const struct handler *handler, const struct worker_request *request, struct err *err)
 {
 	if (handler->uid == 0 && !(operations_of_root & (1U << request->operation)))
-		return err_set(err, ERR_REFUSED, "root may only have backings built and leftovers removed over this socket");
+		return err_set(err, ERR_REFUSED, "root may not ask for workers, only for backings, for what dead workers left, and for kept ones");
 	if (!steps[handler->state][request->operation].act)
 		return err_set(err, ERR_INPUT, "%s can't be done now: %s", worker_wire_name(request->operation),
 		state_names[handler->state]);
@@ -446,10 +489,27 @@ static void reset_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* The worker outlives its connection. */
+static void keep(struct handler *handler)
+{
+	struct worker_reply reply = {.version = WORKER_VERSION, .operation = WORKER_DISCARD};
+	struct err err = {0};
+
+	close(handler->connection);
+	handler->connection = keeper_run(handler->worker, handler->build, handler->kept);
+	if (worker_remove(handler->worker, &err) < 0)
+		set_error(&reply, &err);
+	log_info(LOG_WHAT("kept worker removed"), LOG_TEXT("build", handler->build), LOG_TEXT("why", err.kind != ERR_NONE ? err.text
+		: handler->connection < 0 ? "its time is over" : "discarded"));
+	handler->worker = NULL;
+	if (handler->connection >= 0)
+		send_reply(handler, &reply);
+}
+
 static _Noreturn void run(const struct handler_want *want)
 {
 	struct handler handler = {.arena = arena_new(), .connection = want->connection, .uid = want->uid,
-		.mounts = want->mounts, .wishes = want->wishes,
+		.mounts = want->mounts, .wishes = want->wishes, .kept = -1,
 		.deadline_us = clock_monotonic_us() + IDLE_LIMIT_US};
 	struct err err = {0};
 
@@ -463,6 +523,8 @@ static _Noreturn void run(const struct handler_want *want)
 		_exit(1);
 	}
 	serve(&handler);
+	if (handler.kept >= 0)
+		keep(&handler);
 	if (handler.worker && worker_remove(handler.worker, &err) < 0) {
 		log_error(LOG_WHAT("worker not removed"), LOG_TEXT("build", handler.build), LOG_ERR(&err));
 		_exit(1);

@@ -26,12 +26,12 @@ static const struct list {
 
 int ids_read(struct ids *ids, const struct conf *conf, struct err *err)
 {
-	int64_t slots;
+	int64_t slots, kept;
 
-	if (conf_integer(conf, NULL, "worker.slots", &slots, err) < 0 ||
+	if (conf_integer(conf, NULL, "worker.slots", &slots, err) < 0 || conf_integer(conf, NULL, "worker.kept", &kept, err) < 0 ||
 		conf_integer(conf, NULL, "worker.ids.first", &ids->first, err) < 0)
 		return -1;
-	ids->count = (slots + 1) * CAGE_IDS;
+	ids->count = (slots + 1 + kept) * CAGE_IDS;
 	return 0;
 }
 

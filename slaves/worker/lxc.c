@@ -14,6 +14,9 @@
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -158,6 +161,8 @@ static struct lxc *new_container(struct arena *arena, const struct lxc_want *wan
 	lxc->waiter = -1;
 	lxc->entered = 0;
 	lxc->log = arena_printf(arena, "%s/log", want->scratch);
+	unlink(lxc->log); /* of an earlier one */
+	unlink(arena_printf(arena, "%s/seccomp", want->scratch));
 	lxc->container = lxc_container_new(want->name, want->scratch);
 	if (!lxc->container)
 		err_set(err, ERR_SYSTEM, "container: liblxc makes none in %s", want->scratch);
@@ -251,12 +256,15 @@ struct lxc *lxc_start(struct arena *arena, const struct lxc_want *want, struct e
 
 int lxc_run(struct lxc *lxc, const struct lxc_program *program, pid_t *pid, struct err *err)
 {
-	struct waiter_program run = {.argv = program->argv, .folder = program->folder, .out = program->out, .errors = program->errors};
+	struct waiter_program run = {.argv = program->argv, .folder = program->folder, .in = program->in, .out = program->out,
+		.errors = program->errors};
 	struct strv environment = STRV_INIT;
 	int rc;
 
 	strv_pushl(&environment, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8", "CI=true",
 		"container=lxc", NULL);
+	if (program->in >= 0 && isatty(program->in))
+		strv_push(&environment, "TERM=xterm");
 	for (const char *const *more = program->environment; more && *more; more++)
 		strv_push(&environment, *more);
 	run.environment = (const char *const *)environment.v;
@@ -269,6 +277,49 @@ int lxc_run(struct lxc *lxc, const struct lxc_program *program, pid_t *pid, stru
 pid_t lxc_entered(const struct lxc *lxc)
 {
 	return lxc->entered;
+}
+
+/* As seen in the container's mounts: the devpts is its own, and not only by its name. */
+static int open_terminal(int *inside)
+{
+	const int free_it = 0;
+	struct statfs fs;
+	int master = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (master < 0)
+		return -1;
+	if (fstatfs(master, &fs) < 0 || fs.f_type != DEVPTS_SUPER_MAGIC || ioctl(master, TIOCSPTLCK, &free_it) < 0 ||
+		(*inside = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0) {
+		close(master);
+		return -1;
+	}
+	return master;
+}
+
+int lxc_terminal(const struct lxc *lxc, uid_t owner, int *inside, struct err *err)
+{
+	int own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	int master = -1;
+
+	if (own < 0 || setns(lxc->init, CLONE_NEWNS) < 0) {
+		err_set_errno(err, errno, "container: its mounts cannot be reached");
+		goto err0;
+	}
+	master = open_terminal(inside);
+	if (master < 0)
+		err_set_errno(err, errno, "container: no terminal of its own");
+	if (setns(own, CLONE_NEWNS) < 0)
+		err_fatal("a container's mount namespace can't be left");
+	if (master >= 0 && fchown(*inside, owner, owner) < 0) {
+		err_set_errno(err, errno, "container: its terminal cannot be given to it");
+		close(*inside);
+		close(master);
+		master = -1;
+	}
+err0:
+	if (own >= 0)
+		close(own);
+	return master;
 }
 
 int lxc_place(const struct lxc *lxc, int mount, const char *folder, struct err *err)

@@ -41,13 +41,19 @@ struct lxc *lxc_start(struct arena *arena, const struct lxc_want *want, struct e
 struct lxc_program {
 	const char *const *argv; /* NULL-ended; argv[0] is a path inside */
 	const char *folder;
-	int out, errors;         /* its descriptors 1 and 2; 0 is /dev/null */
+	int in, out, errors;     /* its descriptors 0, 1 and 2; `in` -1: /dev/null; a terminal becomes its controlling one */
 	const char *const *environment; /* beside the usual variables; NULL-ended */
 };
 int lxc_run(struct lxc *lxc, const struct lxc_program *program, pid_t *pid, struct err *err);
 
 /* The process that will be the program: a child of the caller, who must reap it, also when there never is a program. */
 pid_t lxc_entered(const struct lxc *lxc);
+
+/*
+ * A new terminal in the container's own devpts: returns its master; *inside, its other end, belongs to `owner` then. Nothing of
+ * a terminal of ours goes in.
+ */
+int lxc_terminal(const struct lxc *lxc, uid_t owner, int *inside, struct err *err);
 
 /* Puts a detached mount on a folder inside; the folder is not followed when it is a link. */
 int lxc_place(const struct lxc *lxc, int mount, const char *folder, struct err *err);

@@ -100,7 +100,7 @@ static int mount_rootfs(struct lxc_cage *cage, char backing[static WORKER_DIGEST
 	return rc;
 }
 
-static int start_container(struct lxc_cage *cage, struct err *err)
+static int run_container(struct lxc_cage *cage, struct err *err)
 {
 	const struct cage_want *want = &cage->want;
 	struct lxc_settings settings = {.arena = cage->arena};
@@ -120,10 +120,17 @@ static int start_container(struct lxc_cage *cage, struct err *err)
 	cage->lxc = lxc_start(cage->arena, &container, err);
 	if (cage->lxc)
 		brood_expect(&cage->brood, lxc_entered(cage->lxc));
-	CRASH_POINT("worker.container-started");
 	if (!cage->lxc)
 		return -1;
 	return network_begin(&cage->job.network, lxc_init(cage->lxc), ROOTFS_EMPTY, err);
+}
+
+static int start_container(struct lxc_cage *cage, struct err *err)
+{
+	int rc = run_container(cage, err);
+
+	CRASH_POINT("worker.container-started");
+	return rc;
 }
 
 static int remove_all(struct cage *base, struct err *err);
@@ -170,8 +177,8 @@ static int mounts(const struct cage *base)
 static int exec(struct cage *base, const struct cage_program *program, struct err *err)
 {
 	struct lxc_cage *cage = own(base);
-	const struct lxc_program run = {.argv = program->argv, .folder = CAGE_FOLDER, .out = program->out, .errors = program->errors,
-		.environment = network_environment(&cage->job.network)};
+	const struct lxc_program run = {.argv = program->argv, .folder = CAGE_FOLDER, .in = program->in, .out = program->out,
+		.errors = program->errors, .environment = network_environment(&cage->job.network)};
 	pid_t pid;
 
 	if (lxc_run(cage->lxc, &run, &pid, err) < 0)
@@ -267,6 +274,37 @@ static int root(const struct cage *base, struct err *err)
 	return folder < 0 ? err_set_errno(err, errno, "the worker's files cannot be looked at") : folder;
 }
 
+static int keep(struct cage *base, struct err *err)
+{
+	const struct lxc_cage *cage = own(base);
+	const char *const *groups = traces(cage->arena, NULL, cage->want.name, err);
+
+	return groups ? reap(cage->arena, groups, err) : -1;
+}
+
+/* The tree is mounted in our view of its files, which liblxc takes along only when it likes. */
+static int again(struct cage *base, struct err *err)
+{
+	struct lxc_cage *cage = own(base);
+	int mount, rc;
+
+	cage->brood.ended = false;
+	if (run_container(cage, err) < 0)
+		return -1;
+	mount = rootfs_tree(err);
+	rc = mount < 0 ? -1 : lxc_place(cage->lxc, mount, CAGE_FOLDER, err);
+	if (mount >= 0)
+		close(mount);
+	return rc;
+}
+
+static int terminal(const struct cage *base, int *inside, struct err *err)
+{
+	const struct lxc_cage *cage = (const struct lxc_cage *)base;
+
+	return lxc_terminal(cage->lxc, (uid_t)cage->want.ids, inside, err);
+}
+
 static int remove_all(struct cage *base, struct err *err)
 {
 	struct lxc_cage *cage = own(base);
@@ -298,5 +336,8 @@ const struct cage_kind lxc_cage_kind = {
 	.stop = stop,
 	.check = check,
 	.root = root,
+	.keep = keep,
+	.again = again,
+	.terminal = terminal,
 	.remove = remove_all,
 };

@@ -234,6 +234,13 @@ int rootfs_attach(const struct rootfs_tree *tree, struct err *err)
 	return err_wrap(err, "root file system");
 }
 
+int rootfs_tree(struct err *err)
+{
+	int tree = (int)syscall(SYS_open_tree, AT_FDCWD, TREE, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+
+	return tree < 0 ? err_set_errno(err, errno, "root file system: the tree cannot be mounted again") : tree;
+}
+
 /* Where we mount something, or did: nothing may be there any more. */
 static const char *const targets[] = {TREE, MAKING, ROOTFS_PATH, WRITTEN, LAYER, BACKING};
 

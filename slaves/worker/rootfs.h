@@ -46,6 +46,9 @@ struct rootfs_tree {
  */
 int rootfs_attach(const struct rootfs_tree *tree, struct err *err);
 
+/* The same mount once more, detached. */
+int rootfs_tree(struct err *err);
+
 /* Unmounts all of it, and looks that nothing of it is mounted any more: ERR_SYSTEM. Again is fine. */
 int rootfs_unmount(struct err *err);
 

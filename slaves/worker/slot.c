@@ -147,6 +147,7 @@ static int clean(const struct slot *slot, struct err *err)
 	record = read_record(slot);
 	if (remove_traces(slot, record, err) < 0)
 		goto err0;
+	unlink(kept_socket(slot->arena, slot->folder, slot->number));
 	if (unlink(path) < 0 && errno != ENOENT)
 		err_set_errno(err, errno, "%s: cannot be removed", path);
 	else
@@ -157,49 +158,152 @@ err0:
 	return rc;
 }
 
-struct range {
-	unsigned first, end;
-};
-
-/* 1 with *slot: taken; 0: none is free. */
-static int claim_one(struct slot **slot, const char *folder, const char *namespace, struct range range, struct err *err)
+/* Who holds this counts, and nobody else does meanwhile. */
+static int lock_room(const char *folder, struct err *err)
 {
-	for (unsigned number = range.first; number < range.end; number++) {
-		int got;
+	char path[4096];
+	int fd;
 
-		*slot = slot_new(folder, namespace, number);
-		got = lock(*slot, err);
-		if (got > 0 && clean(*slot, err) >= 0)
-			return 1;
-		slot_free(*slot);
-		if (got != 0)
-			return -1;
-	}
-	return 0;
+	snprintf(path, sizeof path, "%s/room", folder);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0 && flock(fd, LOCK_EX) == 0)
+		return fd;
+	err_set_errno(err, errno, "%s: cannot be locked", path);
+	if (fd >= 0)
+		close(fd);
+	return -1;
 }
 
-static struct slot *claim(const char *folder, const char *namespace, struct range range, struct err *err)
+static bool is_kept(const struct slot *slot)
+{
+	json_t *record = read_record(slot);
+	bool kept = record && jsonget_boolean_or(record, "kept", false);
+
+	json_decref(record);
+	return kept;
+}
+
+/* What the other slots are taken for. */
+struct taken {
+	unsigned working, kept;
+};
+
+/* 1: it is free, and locked; 0: it is taken, and counted. */
+static int try_one(struct slot *slot, struct taken *taken, struct err *err)
+{
+	int got = lock(slot, err);
+
+	if (got > 0)
+		return clean(slot, err) < 0 ? -1 : 1;
+	if (got == 0 && is_kept(slot))
+		taken->kept++;
+	else if (got == 0)
+		taken->working++;
+	return got;
+}
+
+/* Goes through all; the first that is free stays in *slot, NULL: none. One that can't be made clean is not free. */
+static int look(const char *folder, const char *namespace, struct kept_room room, struct slot **slot, struct taken *taken,
+	struct err *err)
+{
+	struct err failed = {0};
+
+	*slot = NULL;
+	for (unsigned number = 0; number <= room.working + room.kept; number++) {
+		struct slot *one;
+		int got;
+
+		if (number == room.working)
+			continue; /* slot_claim_last() */
+		one = slot_new(folder, namespace, number);
+		got = try_one(one, taken, &failed);
+		if (got > 0 && !*slot)
+			*slot = one;
+		else
+			slot_free(one);
+	}
+	if (*slot || failed.kind == ERR_NONE)
+		return 0;
+	*err = failed;
+	return -1;
+}
+
+/* 1 with *slot: taken; 0: none is free. */
+static int claim_one(struct slot **slot, const char *folder, const char *namespace, struct kept_room room, struct err *err)
+{
+	struct taken taken = {0};
+	int counting = lock_room(folder, err);
+	int rc = counting < 0 ? -1 : look(folder, namespace, room, slot, &taken, err);
+
+	if (rc == 0 && *slot && taken.working < room.working)
+		rc = 1;
+	if (counting >= 0 && rc <= 0 && *slot)
+		slot_free(*slot);
+	if (counting >= 0)
+		close(counting);
+	return rc;
+}
+
+struct slot *slot_claim(const char *folder, const char *namespace, struct kept_room room, struct err *err)
 {
 	const struct timespec pause = {.tv_nsec = 10000000};
 	int64_t deadline_us = clock_monotonic_us() + WAIT_US;
 	struct slot *slot;
 	int got;
 
-	while ((got = claim_one(&slot, folder, namespace, range, err)) == 0 && clock_monotonic_us() < deadline_us)
+	while ((got = claim_one(&slot, folder, namespace, room, err)) == 0 && clock_monotonic_us() < deadline_us)
 		nanosleep(&pause, NULL);
 	if (got == 0)
-		err_set(err, ERR_BUSY, "all %u slots for workers are taken: try again later", range.end - range.first);
+		err_set(err, ERR_BUSY, "all %u slots for workers are taken: try again later", room.working);
 	return got > 0 ? slot : NULL;
-}
-
-struct slot *slot_claim(const char *folder, const char *namespace, unsigned count, struct err *err)
-{
-	return claim(folder, namespace, (struct range){0, count}, err);
 }
 
 struct slot *slot_claim_last(const char *folder, const char *namespace, unsigned count, struct err *err)
 {
-	return claim(folder, namespace, (struct range){count, count + 1}, err);
+	const struct timespec pause = {.tv_nsec = 10000000};
+	int64_t deadline_us = clock_monotonic_us() + WAIT_US;
+	struct slot *slot = slot_new(folder, namespace, count);
+	struct taken taken = {0};
+	int got;
+
+	while ((got = try_one(slot, &taken, err)) == 0 && clock_monotonic_us() < deadline_us) {
+		close(slot->lock);
+		slot->lock = -1;
+		nanosleep(&pause, NULL);
+	}
+	if (got == 0)
+		err_set(err, ERR_BUSY, "another new backing is tried: try again later");
+	if (got > 0)
+		return slot;
+	slot_free(slot);
+	return NULL;
+}
+
+static int count_taken(const char *folder, const char *namespace, struct kept_room room, struct taken *taken, struct err *err)
+{
+	struct slot *unused;
+	int rc = look(folder, namespace, room, &unused, taken, err);
+
+	if (unused)
+		slot_free(unused);
+	return rc;
+}
+
+int slot_keep(struct slot *slot, struct kept_room room, struct slot_record *record, struct err *err)
+{
+	struct taken taken = {0};
+	int counting = lock_room(slot->folder, err);
+	int rc = counting < 0 ? -1 : count_taken(slot->folder, slot->namespace, room, &taken, err);
+
+	if (rc == 0 && taken.kept >= room.kept)
+		rc = err_set(err, ERR_FULL, "%u workers are kept already, which is as many as may be (worker.kept)", taken.kept);
+	if (rc == 0) {
+		record->kept = true;
+		rc = slot_write(slot, record, err);
+	}
+	if (counting >= 0)
+		close(counting);
+	return rc;
 }
 
 unsigned slot_number(const struct slot *slot)
@@ -213,10 +317,11 @@ static json_t *to_json(const struct slot *slot, const struct slot_record *record
 
 	for (size_t i = 0; record->traces[i]; i++)
 		json_array_append_new(traces, json_string(record->traces[i]));
-	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:I, s:s, s:I, s:I, s:o}", "slot", (int)slot->number, "namespace",
+	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:I, s:s, s:I, s:I, s:I, s:b, s:o}", "slot", (int)slot->number, "namespace",
 		record->namespace, "build", record->build, "job", record->job, "kind", record->kind, "pid", (int)record->pid,
-		"process_start", (json_int_t)record->process_start, "boot", boot_id(slot->arena), "started", (json_int_t)clock_wall_ms(), "expiry",
-		(json_int_t)record->expiry, "traces", traces);
+		"process_start", (json_int_t)record->process_start, "boot", boot_id(slot->arena), "started",
+		(json_int_t)clock_wall_ms(), "expiry", (json_int_t)record->expiry, "until", (json_int_t)record->until, "kept",
+		record->kept, "traces", traces);
 }
 
 /* Not brought to disk: when the machine goes down, what it tells of is gone too. */

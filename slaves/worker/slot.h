@@ -7,11 +7,13 @@
 #ifndef BYOCI_SLAVES_SLOT_H
 #define BYOCI_SLAVES_SLOT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "slaves/worker/kept.h"
 
 struct slot;
 
@@ -23,7 +25,9 @@ struct slot_record {
 	pid_t pid;      /* of the holder, as byoci-worker sees it */
 	int64_t process_start; /* slot_process_start(pid) */
 	int64_t expiry; /* the reaper kills the holder after this */
+	int64_t until;  /* of a kept one: its holder ends by itself then */
 	const char *const *traces; /* cage_kind.traces */
+	bool kept; /* it works no more, and waits for people */
 };
 
 /* The name of a worker's container and of its control groups: "byoci-NAMESPACE-N", in the arena. */
@@ -39,11 +43,14 @@ int64_t slot_process_start(pid_t pid);
  * Takes a free slot and removes what an earlier worker may have left in it. Waits a second for one that is just being freed;
  * then ERR_BUSY.
  */
-struct slot *slot_claim(const char *folder, const char *namespace, unsigned count, struct err *err);
+struct slot *slot_claim(const char *folder, const char *namespace, struct kept_room room, struct err *err);
 
 /* The one after them, number `count`: for trying new backings, however busy the others are. */
 struct slot *slot_claim_last(const char *folder, const char *namespace, unsigned count, struct err *err);
 unsigned slot_number(const struct slot *slot);
+
+/* It does not count as working from now on: writes the record, with `kept`. ERR_FULL: as many as may be are kept already. */
+int slot_keep(struct slot *slot, struct kept_room room, struct slot_record *record, struct err *err);
 
 /* Before anything of the worker is made, and again when it changes. Seen as a whole or not at all. */
 int slot_write(struct slot *slot, const struct slot_record *record, struct err *err);

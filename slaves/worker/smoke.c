@@ -129,7 +129,7 @@ static int run(struct smoke *smoke, struct err *err)
 	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return err_set_errno(err, errno, "no pipe");
 	smoke->out = pipes[0];
-	rc = smoke->kind->exec(smoke->cage, &(struct cage_program){.argv = argv, .out = pipes[1], .errors = pipes[1]}, err);
+	rc = smoke->kind->exec(smoke->cage, &(struct cage_program){.argv = argv, .in = -1, .out = pipes[1], .errors = pipes[1]}, err);
 	close(pipes[1]);
 	if (rc == 0)
 		rc = await(smoke, &status, text, err);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -69,6 +70,16 @@ static _Noreturn void fail(int fd)
 	_exit(FAILED);
 }
 
+static int take_in(int in)
+{
+	if (dup2(in, 0) < 0)
+		return -1;
+	if (!isatty(0))
+		return 0;
+	setsid(); /* it may be done */
+	return ioctl(0, TIOCSCTTY, 0);
+}
+
 int waiter_wait(int fd)
 {
 	static char text[WAITER_MAXIMUM + 1], *argv[TEXTS_MAXIMUM + 1], *environment[TEXTS_MAXIMUM + 1];
@@ -80,12 +91,14 @@ int waiter_wait(int fd)
 	if (fd < 0)
 		return FAILED;
 	ssize_t length = sock_receive(fd, text, sizeof text - 1, descriptors, &count, &err);
-	if (length <= 0 || count != 2 || text[length - 1])
+	if (length <= 0 || count < 2 || count > 3 || text[length - 1])
 		return FAILED;
 	char *at = text + strlen(text) + 1, *end = text + length;
 	unpack(&at, end, argv);
 	unpack(&at, end, environment);
 	if (!argv[0] || dup2(descriptors[0], 1) < 0 || dup2(descriptors[1], 2) < 0 || chdir(text) < 0)
+		fail(fd);
+	if (count == 3 && take_in(descriptors[2]) < 0)
 		fail(fd);
 	execve(argv[0], argv, environment); /* every other descriptor closes itself */
 	fail(fd);
@@ -101,7 +114,7 @@ int waiter_run(int fd, const struct waiter_program *program, struct err *err)
 	if (done < 0)
 		err_set(err, ERR_FULL, "a program with an empty argument, or over %d bytes or %d of them", WAITER_MAXIMUM, TEXTS_MAXIMUM);
 	else
-		done = sock_send(fd, text.data, text.length, (const int[]){program->out, program->errors}, 2, err);
+		done = sock_send(fd, text.data, text.length, (const int[]){program->out, program->errors, program->in}, program->in < 0 ? 2 : 3, err);
 	buf_release(&text);
 	if (done < 0)
 		return -1;

@@ -13,7 +13,7 @@ struct waiter_program {
 	const char *const *argv;        /* NULL-ended; argv[0] is a path inside */
 	const char *const *environment; /* NULL-ended, the whole of it */
 	const char *folder;
-	int out, errors;                /* its descriptors 1 and 2 */
+	int in, out, errors;            /* its descriptors 0, 1 and 2; `in` -1: what it has; a terminal becomes its controlling one */
 };
 
 /* ends[0] is for waiter_run(), ends[1] for waiter_wait(). */

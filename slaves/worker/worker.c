@@ -29,6 +29,8 @@ struct worker {
 	struct arena *arena;
 	const struct conf *conf;
 	const char *name; /* of its job */
+	const char *slots; /* their folder */
+	struct kept_room room;
 	struct job job;
 	const struct cage_kind *kind;
 	struct slot *slot;
@@ -111,14 +113,11 @@ static void expire_after(struct worker *worker, int64_t ms)
 static int claim(struct worker *worker, const struct worker_want *want, int64_t *first, struct err *err)
 {
 	const char *namespace = conf_namespace(want->conf);
-	int64_t slots;
-	const char *state;
 
-	if (conf_text(want->conf, NULL, "state", &state, err) < 0 ||
-		conf_integer(want->conf, NULL, "worker.slots", &slots, err) < 0 ||
+	if (kept_place(want->conf, worker->arena, &worker->slots, &worker->room, err) < 0 ||
 		conf_integer(want->conf, NULL, "worker.ids.first", first, err) < 0)
 		return -1;
-	worker->slot = slot_claim(arena_printf(worker->arena, "%s/worker/slots", state), namespace, (unsigned)slots, err);
+	worker->slot = slot_claim(worker->slots, namespace, worker->room, err);
 	if (!worker->slot)
 		return -1;
 	CRASH_POINT("worker.slot-claimed");
@@ -262,7 +261,7 @@ static int exec(struct worker *worker, int out, int errors, struct err *err)
 		worker->job.tests, NULL};
 	const char *tests[] = {"/bin/sh", "-c", worker->job.tests, NULL};
 	const struct cage_program program = {
-		.argv = worker->job.setup && *worker->job.setup ? both : tests, .out = out, .errors = errors};
+		.argv = worker->job.setup && *worker->job.setup ? both : tests, .in = -1, .out = out, .errors = errors};
 
 	return worker->kind->exec(worker->cage, &program, err);
 }
@@ -315,6 +314,67 @@ int worker_collect(struct worker *worker, int files, int notes, struct err *err)
 	rc = collect_run(worker->arena, &collect, err);
 	close(collect.root);
 	return rc;
+}
+
+int worker_keep(struct worker *worker, int64_t ms, struct err *err)
+{
+	int64_t limit_ms;
+
+	if (!worker->kind->keep)
+		return err_set(err, ERR_REFUSED, "workers of the kind %s can't be kept", worker->kind->name);
+	if (conf_integer(worker->conf, NULL, "keep.limit", &limit_ms, err) < 0)
+		return -1;
+	if (worker->kind->stop(worker->cage, err) < 0 || worker->kind->keep(worker->cage, err) < 0)
+		return -1;
+	ms = ms > 0 && ms < limit_ms ? ms : limit_ms;
+	worker->expiry_us = clock_monotonic_us() + ms * 1000;
+	worker->record.expiry = clock_wall_ms() + ms + WORKER_GRACE_MS;
+	worker->record.until = clock_wall_ms() + ms;
+	return slot_keep(worker->slot, worker->room, &worker->record, err);
+}
+
+const char *worker_socket(const struct worker *worker)
+{
+	return kept_socket(worker->arena, worker->slots, slot_number(worker->slot));
+}
+
+static int enter(struct worker *worker, struct worker_entry *entry, struct err *err)
+{
+	const char *argv[] = {"/bin/sh", "-c", "[ ! -x /bin/bash ] || exec /bin/bash; exec /bin/sh", NULL};
+	struct cage_program program = {.argv = argv, .in = entry->in, .out = entry->out, .errors = entry->errors};
+	int inside = -1, rc;
+
+	if (entry->terminal) {
+		entry->master = worker->kind->terminal(worker->cage, &inside, err);
+		if (entry->master < 0)
+			return -1;
+		program.in = program.out = program.errors = inside;
+	}
+	rc = worker->kind->exec(worker->cage, &program, err);
+	if (inside >= 0)
+		close(inside);
+	if (rc < 0 && entry->terminal)
+		close(entry->master);
+	return rc;
+}
+
+int worker_enter(struct worker *worker, struct worker_entry *entry, struct err *err)
+{
+	struct err left = {0};
+
+	worker->stopped = false;
+	if (worker->kind->again(worker->cage, err) == 0 && enter(worker, entry, err) == 0) {
+		worker->running = true;
+		return 0;
+	}
+	if (worker->kind->stop(worker->cage, &left) < 0)
+		log_warning(LOG_WHAT("a kept worker does not stop"), LOG_ERR(&left));
+	return -1;
+}
+
+int worker_settle(struct worker *worker, struct err *err)
+{
+	return worker->kind->keep(worker->cage, err);
 }
 
 int worker_remove(struct worker *worker, struct err *err)

@@ -6,6 +6,7 @@
 #ifndef BYOCI_SLAVES_WORKER_H
 #define BYOCI_SLAVES_WORKER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -71,6 +72,26 @@ int worker_stop(struct worker *worker, struct err *err);
 
 /* Writes what the job keeps into two pipes (collect.h), after worker_ended() or worker_stop(). */
 int worker_collect(struct worker *worker, int files, int notes, struct err *err);
+
+/*
+ * Kills everything in it, and keeps it with its disk, beside those that work, for `ms` (0: as long as may be) or until
+ * keep.limit; worker_expiry_us() tells. ERR_FULL: too many are kept; ERR_REFUSED: this kind can't be.
+ */
+int worker_keep(struct worker *worker, int64_t ms, struct err *err);
+
+/* Where the holder of a kept one is to listen. */
+const char *worker_socket(const struct worker *worker);
+
+/* Starts a kept one again, with a shell in it; worker_ended() and worker_stop() end that. */
+struct worker_entry {
+	bool terminal;       /* on one of its own, whose master is put into `master`, the caller's */
+	int in, out, errors; /* without */
+	int master;
+};
+int worker_enter(struct worker *worker, struct worker_entry *entry, struct err *err);
+
+/* After that: it is stopped again. */
+int worker_settle(struct worker *worker, struct err *err);
 
 /*
  * All of it goes, and it is verified that it is gone. `worker` can't be used any more, also on failure: then the process should

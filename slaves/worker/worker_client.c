@@ -15,6 +15,7 @@ struct worker_client {
 	bool running;             /* EXEC was sent and its reply was not handed out yet */
 	bool ended;               /* … but is in `end` */
 	struct worker_reply end;
+	int passed;               /* a descriptor that came with the last reply; -1: none */
 };
 
 struct worker_client *worker_client_connect(const char *path, struct err *err)
@@ -30,6 +31,7 @@ struct worker_client *worker_client_connect(const char *path, struct err *err)
 	if (!client)
 		err_fatal("out of memory");
 	client->fd = fd;
+	client->passed = -1;
 	return client;
 }
 
@@ -38,6 +40,8 @@ void worker_client_close(struct worker_client *client)
 	if (!client)
 		return;
 	close(client->fd);
+	if (client->passed >= 0)
+		close(client->passed);
 	free(client);
 }
 
@@ -58,7 +62,10 @@ static int receive(struct worker_client *client, struct worker_reply *reply, str
 		err->kind = ERR_NETWORK;
 		return err_wrap(err, "byoci-worker");
 	}
-	while (count)
+	if (client->passed >= 0)
+		close(client->passed);
+	client->passed = count ? descriptors[0] : -1;
+	while (count > 1)
 		close(descriptors[--count]);
 	if (length == 0)
 		return err_set(err, ERR_NETWORK, "byoci-worker: it closed the connection; its log says why");
@@ -68,25 +75,30 @@ static int receive(struct worker_client *client, struct worker_reply *reply, str
 	return 0;
 }
 
+static int put(struct worker_client *client, const struct worker_request *request, const int *descriptors, struct err *err)
+{
+	struct worker_reply reply;
+	struct err unread = {0};
+
+	if (sock_send(client->fd, request, sizeof *request, descriptors, worker_wire_descriptors(request->operation), err) < 0) {
+		if (receive(client, &reply, &unread) == 0 && reply.error) /* turned away before it was asked */
+			return err_set(err, worker_wire_kind(reply.error), "byoci-worker: %s: %s", worker_wire_name(request->operation), reply.text);
+		err->kind = ERR_NETWORK;
+		return err_wrap(err, "byoci-worker: %s", worker_wire_name(request->operation));
+	}
+	return 0;
+}
+
 static int ask(struct worker_client *client, enum worker_operation operation, const char *section, const char *digest,
 	const int *descriptors, struct err *err)
 {
 	const char *build = worker_wire_builds(operation) ? client->build : NULL;
 	struct worker_request request;
-	struct worker_reply reply;
-	struct err unread = {0};
 
 	if (worker_wire_request(&request, operation, build, section, digest, err) < 0)
 		return err_wrap(err, "byoci-worker: %s", worker_wire_name(operation));
-	if (sock_send(client->fd, &request, sizeof request, descriptors, worker_wire_descriptors(operation), err) < 0) {
-		if (receive(client, &reply, &unread) == 0 && reply.error) /* turned away before it was asked */
-			return err_set(err, worker_wire_kind(reply.error), "byoci-worker: %s: %s", worker_wire_name(operation), reply.text);
-		err->kind = ERR_NETWORK;
-		return err_wrap(err, "byoci-worker: %s", worker_wire_name(operation));
-	}
-	return 0;
+	return put(client, &request, descriptors, err);
 }
-
 /* The reply to one operation; EXEC's, when it comes in between, is kept. */
 static int await(struct worker_client *client, enum worker_operation operation, struct worker_reply *reply, struct err *err)
 {
@@ -271,4 +283,55 @@ int worker_client_reaped(struct worker_client *client, int *removed, struct err 
 int worker_client_remove(struct worker_client *client, struct err *err)
 {
 	return simply(client, WORKER_REMOVE, err);
+}
+
+int worker_client_keep(struct worker_client *client, uint32_t seconds, char text[static WORKER_TEXT_SIZE], struct err *err)
+{
+	struct worker_request request;
+	struct worker_reply reply;
+
+	if (worker_wire_request(&request, WORKER_KEEP, client->build, NULL, NULL, err) < 0)
+		return -1;
+	request.number = seconds;
+	if (put(client, &request, NULL, err) < 0 || await(client, WORKER_KEEP, &reply, err) < 0)
+		return -1;
+	memcpy(text, reply.text, WORKER_TEXT_SIZE);
+	return 0;
+}
+
+static int name_build(struct worker_client *client, const char *build, struct err *err)
+{
+	if (strlen(build) >= sizeof client->build)
+		return err_set(err, ERR_INPUT, "%s: not the id of a build", build);
+	memcpy(client->build, build, strlen(build) + 1);
+	return 0;
+}
+
+int worker_client_discard(struct worker_client *client, const char *build, struct err *err)
+{
+	return name_build(client, build, err) < 0 ? -1 : ask(client, WORKER_DISCARD, NULL, NULL, NULL, err);
+}
+
+int worker_client_discarded(struct worker_client *client, struct err *err)
+{
+	struct worker_reply reply;
+
+	return await(client, WORKER_DISCARD, &reply, err);
+}
+
+int worker_client_shell(struct worker_client *client, const char *build, const int pipes[3], struct err *err)
+{
+	const enum worker_operation operation = pipes ? WORKER_SHELL : WORKER_TERMINAL;
+	struct worker_reply reply;
+	int master;
+
+	if (name_build(client, build, err) < 0 || ask(client, operation, NULL, NULL, pipes, err) < 0 ||
+		await(client, operation, &reply, err) < 0)
+		return -1;
+	client->running = true;
+	master = client->passed;
+	client->passed = -1;
+	if (!pipes && master < 0)
+		return err_set(err, ERR_INPUT, "byoci-worker: no terminal came with its reply");
+	return master < 0 ? 0 : master;
 }

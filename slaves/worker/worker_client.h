@@ -89,6 +89,22 @@ int worker_client_stop(struct worker_client *client, struct err *err);
 int worker_client_reap(struct worker_client *client, struct err *err);
 int worker_client_reaped(struct worker_client *client, int *removed, struct err *err);
 
+/*
+ * The command has ended: the worker is kept with its disk, for `seconds` or as long as may be (0). `text` says for how long. Only
+ * worker_client_close() may follow. ERR_FULL, ERR_REFUSED: it can't be, and is to be removed.
+ */
+int worker_client_keep(struct worker_client *client, uint32_t seconds, char text[static WORKER_TEXT_SIZE], struct err *err);
+
+/* On a connection of its own, and in two like worker_client_reap(): the kept worker of that build goes. ERR_NOT_FOUND. */
+int worker_client_discard(struct worker_client *client, const char *build, struct err *err);
+int worker_client_discarded(struct worker_client *client, struct err *err);
+
+/*
+ * On a connection of its own: a shell in the kept worker of that build. `pipes`: reading, writing, writing end of three; NULL: on a
+ * terminal, whose master is returned. Then worker_client_fd() and worker_client_wait() tell of its end.
+ */
+int worker_client_shell(struct worker_client *client, const char *build, const int pipes[3], struct err *err);
+
 /* Returns when nothing of the worker is left, container, cgroups, mounts and slot. Only worker_client_close() may follow. */
 int worker_client_remove(struct worker_client *client, struct err *err);
 

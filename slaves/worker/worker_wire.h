@@ -14,11 +14,15 @@
  *   ATTACH         job      both           [0] layer folder       the tree is in it
  *   START          job      both           [0] layer folder       as READY's: both in one
  *   REAP           -        -              -                      status = workers whose leftovers were removed; error: what stays
+ *   DISCARD        -        build          -                      when nothing of that kept worker is left
+ *   SHELL          -        build          [0] in [1] out [2] err when a shell runs in that kept worker; then as EXEC
+ *   TERMINAL       -        build          -                      the same on a terminal of its own, whose master comes with it
  *   CHECK          -        -              -                      when what waits for its tree or its command is well
  *   EXEC           job      build          [0] stdout [1] stderr  status, when the command has ended; text = limits that were hit
  *   SECRETS        project  build          -                      status = how many of them are in the worker now
  *   COLLECT        job      build          [0] files [1] notes    when all was written
  *   STOP           -        build, if any  -                      at once; EXEC then replies with 137
+ *   KEEP           -        build          -                      when it is kept, stopped; text = until when, for people
  *   REMOVE         -        build, if any  -                      when nothing of the worker is left
  *
  * The layer folder (O_RDONLY or O_PATH, with O_DIRECTORY) belongs to the caller; its folder `workspace` is put on
@@ -31,7 +35,9 @@
  * ATTACH or START that failed. A connection is for no build until ATTACH or START; the job must be the same all the time, and
  * configured here as its digest says.
  *
- * REAP ends its connection.
+ * REAP ends its connection. KEEP's `number` is for how many seconds, 0 as long as may be; the connection can then be closed.
+ * DISCARD, SHELL and TERMINAL are asked on a connection of their own, by anybody who may ask for workers, and by root; `in` is the
+ * reading end of a pipe. The shell ends with the connection, and has two replies: when it has begun, and EXEC's when it has ended.
  *
  * The connection may be handed from one process to another of the same user. The mounts in which a layer is found are those of
  * the process that made it.
@@ -67,6 +73,10 @@ enum worker_operation {
 	WORKER_LIST_BACKINGS,
 	WORKER_PRUNE_BACKINGS,
 	WORKER_SECRETS,
+	WORKER_KEEP,
+	WORKER_DISCARD,
+	WORKER_SHELL,
+	WORKER_TERMINAL,
 	WORKER_OPERATIONS /* how many there are, and one */
 };
 
@@ -87,7 +97,7 @@ struct worker_request {
 	char section[WORKER_SECTION_SIZE];
 	char digest[WORKER_DIGEST_SIZE];
 	char unused[2];
-	uint32_t slot; /* 0 */
+	uint32_t number; /* of KEEP; else 0 */
 };
 
 struct worker_reply {

@@ -104,7 +104,7 @@ e2e_places() {
 	config_json=$(cat "$kept/config.json") || bail_out "setup/byoci left no configuration: $said"
 	state=$(option state) run=$(option run) secrets=$(option secrets) git_root=$(option git.root)
 	user_brain=$(option user) user_slave=$(option slave.user) user_land=$(option land.user) user_git=$(option git.user)
-	ids_first=$(option worker.ids.first) ids_count=$((($(option worker.slots) + 1) * 65536))
+	ids_first=$(option worker.ids.first) ids_count=$((($(option worker.slots) + 1 + $(option worker.kept)) * 65536))
 	repository=$(option repository.read project/sample)
 	sample_target=main
 }

@@ -6,47 +6,6 @@
 # shellcheck disable=SC2154
 # shellcheck source=tests/e2e/worker.sh
 . "$(dirname "$0")/worker.sh"
-slave_ready() {
-	local who
-	install -d -o "$slave" -g "$slave" -m 700 "$scratch/secrets" "$scratch/secrets/slave" "$state/slave"
-	install -d -o "$slave" -m 755 "$scratch/run/slave"
-	install -d -m 755 "$scratch/git" "$scratch/libexec/bin" "$scratch/etc/byoci/$BYOCI_NAMESPACE/result-keys"
-	ln -s "$build/bin/byoci" "$scratch/libexec/bin/byoci"
-	printf '[url "%s/git/"]\n\tinsteadOf = ssh://git@forge.test/\n[safe]\n\tdirectory = *\n' "$scratch" >"$scratch/gitconfig"
-	cat >>"$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf" <<-CONF
-		[$BYOCI_NAMESPACE]
-		secrets = $scratch/secrets
-		libexec = $scratch/libexec
-		git.root = $scratch/git
-		git.config = $scratch/gitconfig
-		user = root
-		pages.listen = 127.0.0.1:1
-		[project/sample]
-		repository = ssh://git@forge.test/{name}.git
-		repository.read = $scratch/git/{name}.git
-		allowed_signers = $scratch/allowed
-		jobs = script
-	CONF
-	as "$slave" openssl genpkey -algorithm ed25519 -out "$scratch/secrets/slave/result.key" 2>/dev/null
-	as "$slave" chmod 600 "$scratch/secrets/slave/result.key"
-	openssl pkey -in "$scratch/secrets/slave/result.key" -pubout \
-		-out "$scratch/etc/byoci/$BYOCI_NAMESPACE/result-keys/local.pub" 2>/dev/null
-	export HOME=$scratch/home GIT_CONFIG_NOSYSTEM=1
-	mkdir "$HOME"
-	git config --global user.name Ann
-	git config --global user.email ann@example.org
-	git config --global include.path "$scratch/gitconfig"
-	for who in ann bob brain landing; do
-		ssh-keygen -q -t ed25519 -N '' -f "$scratch/$who" -C "$who"
-		echo "$who $(cat "$scratch/$who.pub")"
-	done >"$scratch/allowed"
-	git init -q --bare -b main "$scratch/git/sample.git"
-	git init -q -b main "$scratch/w"
-	echo 'true' >"$scratch/w/test.sh"
-	git -C "$scratch/w" add . && git -C "$scratch/w" commit -q -m first &&
-		git -C "$scratch/w" push -q "$scratch/git/sample.git" main
-}
-
 # What such tests do not want to end with them.
 propose_it() {
 	git -C "$scratch/w" checkout -q -b clinging
@@ -181,7 +140,6 @@ status=0
 reaped=$("$build/bin/byoci-slave" reap 2>&1) || status=$?
 is "$status:$(jq -c .left <<<"$reaped")" '0:[]' "the reaper removes all that it finds"
 diag "$reaped"
-is "$(leftovers)" "" "no process, control group, mount, slot or record is left"
 is "$(find "$state/slave/builds" -name layer)" "" "and no tree"
 is "$(find "$state/slave/builds" -mindepth 1 -maxdepth 1 | wc -l)" "$builds" "of any build"
 
@@ -192,8 +150,7 @@ reaped=$("$build/bin/byoci-slave" reap 2>&1) || status=$?
 is "$status" 75 "what the reaper can't remove ends it with 75"
 like "$(jq -r '.left[]' <<<"$reaped")" '^byoci-worker: reap: slot 1: /sys/fs/cgroup/\.\./\.\./etc: is not inside' "and is named"
 rm "$slots/1.json"
-disown -a
-kill "$slave_pid" "$worker_pid"
-gone() { ! kill -0 "$slave_pid" && ! kill -0 "$worker_pid"; }
-ok "both daemons end" comes 10 gone
+slave_kill
+clean "with the daemon go the workers that wait: no process, control group, mount, slot or record is left"
+worker_kill
 done_testing

@@ -12,7 +12,7 @@ done
 # A namespace of its own, in a root folder of its own; `daemon` is the slave's user.
 export BYOCI_NAMESPACE=w$$ BYOCI_ROOT=$scratch
 slave=daemon
-first=$((2000000000 + $$ % 1000 * 131072))
+first=$((2000000000 + $$ % 400 * 327680)) # five slots: two, one for new backings, two that are kept
 state=$scratch/state
 socket=$scratch/run/worker/socket
 slots=$state/worker/slots
@@ -112,7 +112,7 @@ runs() {
 }
 
 group_folders() { find /sys/fs/cgroup -maxdepth 8 -name "byoci-$BYOCI_NAMESPACE-*" 2>/dev/null; }
-processes() { ps -eo uid=,pid=,args= | awk -v first="$first" '$1 >= first && $1 < first + 131072'; }
+processes() { ps -eo uid=,pid=,args= | awk -v first="$first" '$1 >= first && $1 < first + 327680'; }
 handlers() { ps -o pid= --ppid "$worker_pid"; }
 leftovers() {
 	group_folders
@@ -149,3 +149,58 @@ if [ "${worker_kind:-lxc}" = lxd ]; then
 	. "$checkout/tests/e2e/lxd-lib.sh"
 	ok "LXD starts by hand" lxd_start || bail_out "$(tail -n 20 "$lxd_log" "$scratch/lxd.out")"
 fi
+
+# For tests of the slave's daemon with real workers: a project, its people, the keys.
+slave_ready() {
+	local who
+	install -d -o "$slave" -g "$slave" -m 700 "$scratch/secrets" "$scratch/secrets/slave" "$state/slave"
+	install -d -o "$slave" -m 755 "$scratch/run/slave"
+	install -d -m 755 "$scratch/git" "$scratch/libexec/bin" "$scratch/etc/byoci/$BYOCI_NAMESPACE/result-keys"
+	ln -s "$build/bin/byoci" "$scratch/libexec/bin/byoci"
+	printf '[url "%s/git/"]\n\tinsteadOf = ssh://git@forge.test/\n[safe]\n\tdirectory = *\n' "$scratch" >"$scratch/gitconfig"
+	cat >>"$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf" <<-CONF
+		[$BYOCI_NAMESPACE]
+		secrets = $scratch/secrets
+		libexec = $scratch/libexec
+		git.root = $scratch/git
+		git.config = $scratch/gitconfig
+		user = root
+		pages.listen = 127.0.0.1:1
+		[project/sample]
+		repository = ssh://git@forge.test/{name}.git
+		repository.read = $scratch/git/{name}.git
+		allowed_signers = $scratch/allowed
+		jobs = script
+	CONF
+	as "$slave" openssl genpkey -algorithm ed25519 -out "$scratch/secrets/slave/result.key" 2>/dev/null
+	as "$slave" chmod 600 "$scratch/secrets/slave/result.key"
+	openssl pkey -in "$scratch/secrets/slave/result.key" -pubout \
+		-out "$scratch/etc/byoci/$BYOCI_NAMESPACE/result-keys/local.pub" 2>/dev/null
+	export HOME=$scratch/home GIT_CONFIG_NOSYSTEM=1
+	mkdir "$HOME"
+	git config --global user.name Ann
+	git config --global user.email ann@example.org
+	git config --global include.path "$scratch/gitconfig"
+	for who in ann bob brain landing; do
+		ssh-keygen -q -t ed25519 -N '' -f "$scratch/$who" -C "$who"
+		echo "$who $(cat "$scratch/$who.pub")"
+	done >"$scratch/allowed"
+	git init -q --bare -b main "$scratch/git/sample.git"
+	git init -q -b main "$scratch/w"
+	echo 'true' >"$scratch/w/test.sh"
+	git -C "$scratch/w" add . && git -C "$scratch/w" commit -q -m first &&
+		git -C "$scratch/w" push -q "$scratch/git/sample.git" main
+}
+
+slave_pid=
+slave_start() {
+	as "$slave" "$build/bin/byoci-slave" -n "$BYOCI_NAMESPACE" serve >>"$scratch/slave.log" 2>&1 </dev/null &
+	slave_pid=$!
+	disown
+	comes 10 slave_answers
+}
+slave_answers() { "$build/bin/byoci-slave" kept >/dev/null 2>&1; }
+slave_kill() {
+	kill "-${1:-TERM}" "$slave_pid" 2>/dev/null
+	comes 10 not kill -0 "$slave_pid"
+}

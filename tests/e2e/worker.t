@@ -257,7 +257,7 @@ chmod 755 "$scratch/run/worker" && chmod 666 "$socket"
 said=$(setpriv --reuid=nobody --regid=nogroup --clear-groups "$scratch/worker-try" "$socket" start=script,,"$layer" 2>&1)
 like "$said" '^failed .* may not ask for workers' "another user is refused"
 said=$("$scratch/worker-try" "$socket" start=script,,"$layer" 2>&1)
-like "$said" '^failed .* root may only have backings built' "root gets no workers over the socket"
+like "$said" '^failed .* root may not ask for workers, only for backings' "root gets no workers over the socket"
 said=$("$scratch/worker-try" "$socket" backing=small 2>&1)
 like "$said" "^backing $digest$" "but backings"
 try start=script,"$digest","$layer"

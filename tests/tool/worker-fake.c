@@ -146,6 +146,13 @@ static void take(struct fake *fake, const struct worker_request *request, const 
 	case WORKER_REAP:
 		reply(fake, request->operation, WORKER_OK, 0, "");
 		return;
+	case WORKER_KEEP:
+		stop(fake);
+		reply(fake, WORKER_KEEP, WORKER_OK, 0, "for 5 minutes");
+		return;
+	case WORKER_DISCARD:
+	case WORKER_SHELL:
+	case WORKER_TERMINAL:
 	case WORKER_BUILD_BACKING:
 	case WORKER_REFRESH_BACKING:
 	case WORKER_LIST_BACKINGS:

@@ -10,6 +10,8 @@
  *     exec, wait              begins the command, with our own descriptors 1 and 2; waits for its end
  *     stop, remove, reap
  *     secrets=PROJECT         has the project's secrets put into the worker
+ *     keep=SECONDS            keeps it when its command has ended; discard removes a kept one of that build; shell, wait: with our
+ *                             own descriptors 0, 1 and 2
  *     collect=FILES,NOTES     has what the job keeps written into these two fifos
  *     hold                    waits for the end of standard input
  *     digest=BACKING          prints its digest as configured (BYOCI_ROOT, BYOCI_NAMESPACE); needs no worker: SOCKET may be -
@@ -218,6 +220,31 @@ static int step_remove(struct try *try, const char *value, struct err *err)
 	return 0;
 }
 
+static int step_keep(struct try *try, const char *value, struct err *err)
+{
+	char text[WORKER_TEXT_SIZE];
+
+	if (worker_client_keep(try->client, (uint32_t)strtoul(value, NULL, 10), text, err) < 0)
+		return -1;
+	printf("kept %s\n", text);
+	return 0;
+}
+
+static int step_discard(struct try *try, const char *value, struct err *err)
+{
+	(void)value;
+	if (worker_client_discard(try->client, try->build, err) < 0 || worker_client_discarded(try->client, err) < 0)
+		return -1;
+	puts("discarded");
+	return 0;
+}
+
+static int step_shell(struct try *try, const char *value, struct err *err)
+{
+	(void)value;
+	return worker_client_shell(try->client, try->build, (const int[]){STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}, err);
+}
+
 static int step_hold(struct try *try, const char *value, struct err *err)
 {
 	char byte;
@@ -249,7 +276,7 @@ static const struct raw {
 	{"slash", offsetof(struct worker_request, section), 4, "a/b\0", 0, 1},
 	{"unended", offsetof(struct worker_request, build), WORKER_BUILD_SIZE, BUILD "a", 0, 1},
 	{"upper", offsetof(struct worker_request, digest), 1, "B", 0, 1},
-	{"slot", offsetof(struct worker_request, slot), 1, "\x01", 0, 1},
+	{"slot", offsetof(struct worker_request, number), 1, "\x01", 0, 1},
 	{"unused", offsetof(struct worker_request, unused), 1, "\x01", 0, 1},
 	{"few", 0, 0, "", 0, 0},
 	{"many", 0, 0, "", 0, 4},
@@ -289,6 +316,7 @@ static const struct step {
 	{"build", step_build}, {"backing", step_backing}, {"start", step_start}, {"ready", step_ready},
 	{"attach", step_attach}, {"collect", step_collect}, {"secrets", step_secrets}, {"check", step_check}, {"reap", step_reap},
 	{"exec", step_exec}, {"wait", step_wait},
+	{"keep", step_keep}, {"discard", step_discard}, {"shell", step_shell},
 	{"stop", step_stop}, {"remove", step_remove}, {"hold", step_hold}, {"digest", step_digest}, {"raw", step_raw},
 };
 

@@ -50,7 +50,7 @@ static void try(struct tried *tried, const char *const *argv, const char *const 
 	if (pid < 0 || pipe(out) < 0 || pipe(errors) < 0)
 		return;
 	const struct waiter_program program = {
-		.argv = argv, .environment = environment, .folder = folder, .out = out[1], .errors = errors[1]};
+		.in = -1, .argv = argv, .environment = environment, .folder = folder, .out = out[1], .errors = errors[1]};
 	tried->done = waiter_run(fd, &program, &tried->err);
 	close(out[1]);
 	close(errors[1]);
@@ -99,7 +99,7 @@ int main(void)
 	waitpid(pid, &status, 0);
 	struct err err = {0};
 	const struct waiter_program program = {
-		.argv = (const char *const[]){"/bin/true", NULL}, .environment = none, .folder = "/", .out = 1, .errors = 2};
+		.in = -1, .argv = (const char *const[]){"/bin/true", NULL}, .environment = none, .folder = "/", .out = 1, .errors = 2};
 	ok(waiter_run(fd, &program, &err) < 0, "one that was killed runs nothing");
 	close(fd);
 	return tap_done();

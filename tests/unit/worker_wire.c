@@ -108,6 +108,14 @@ static void test_fields(void)
 		"nor does REAP");
 	ok(!worker_wire_builds(WORKER_CHECK) && worker_wire_builds(WORKER_STOP) && !worker_wire_builds(WORKER_OPERATIONS),
 		"some operations name a build");
+	ok(worker_wire_request(&request, WORKER_KEEP, BUILD, NULL, NULL, &err) == 0 && taken(&request, sizeof request, 0),
+		"KEEP needs its build");
+	request.number = 60;
+	ok(taken(&request, sizeof request, 0), "and has a number");
+	request.operation = WORKER_STOP;
+	ok(!taken(&request, sizeof request, 0), "which STOP has not");
+	ok(worker_wire_request(&request, WORKER_SHELL, BUILD, NULL, NULL, &err) == 0 && taken(&request, sizeof request, 3),
+		"SHELL takes three descriptors");
 	is(worker_wire_name(WORKER_OPERATIONS), "?", "an operation that does not exist has no name");
 	is(worker_wire_name(4000000000), "?", "nor has one that is far out");
 }
