@@ -69,6 +69,9 @@ is "$(reports lies)" "[0,0,0,3,3]" "reports that can't be read are counted as su
 like "$log" '^byoci: report out/a.xml: subunit report: a broken packet at byte 0$' "and told"
 like "$log" '^byoci: report out/b.xml: JUnit report: line 1: it has a document type' "each"
 like "$log" '^byoci: report stdout: TAP report: no line of it is TAP$' "with its fault"
+# shellcheck disable=SC2016
+built flood 'umask 022; mkdir out; echo kept >out/a.txt; ln -s a.txt out/b.txt; while :; do echo 0123456789012345678901234567890123456789; done'
+is "$status:$(kept flood)" "1:1 5 out/a.txt" "what tests leave that wrote too much is kept, too"
 built none 'echo 1..1; echo ok 1'
 is "$(kept none):$(reports none)" "0 0 :[1,0,0,1,0]" "nothing to keep is nothing wrong"
 
