@@ -114,7 +114,8 @@ int waiter_run(int fd, const struct waiter_program *program, struct err *err)
 	if (done < 0)
 		err_set(err, ERR_FULL, "a program with an empty argument, or over %d bytes or %d of them", WAITER_MAXIMUM, TEXTS_MAXIMUM);
 	else
-		done = sock_send(fd, text.data, text.length, (const int[]){program->out, program->errors, program->in}, program->in < 0 ? 2 : 3, err);
+		done = sock_send(fd, text.data, text.length, (const int[]){program->out, program->errors, program->in},
+			program->in < 0 ? 2 : 3, err);
 	buf_release(&text);
 	if (done < 0)
 		return -1;
