@@ -32,8 +32,9 @@ nothing_reached() {
 }
 
 # Promise 8: no credential, no file and no name of the host's. The paths are the real ones of this machine.
-paths="$secrets $secrets/land/id_ed25519 $secrets/slave/result.key $secrets/brain/hook-git $secrets/git/ssh_host_ed25519_key $etc $etc/byov.conf
-$state/brain/state.db $state/slave/builds $git_root $kept $bin/byoci /etc/byoci /run/byoci /var/lib/byoci /var/log/byoci $checkout/Makefile"
+paths="$secrets $secrets/land/id_ed25519 $secrets/slave/result.key $secrets/brain/hook-git $secrets/git/ssh_host_ed25519_key
+$etc $etc/byov.conf $state/brain/state.db $state/slave/builds $git_root $kept $bin/byoci
+/etc/byoci /run/byoci /var/lib/byoci /var/log/byoci $checkout/Makefile"
 tries files <<-SH
 	for path in \$(echo $paths); do
 		for root in "" /proc/1/root /proc/self/root /proc/\$PPID/root /proc/1/cwd /proc/self/cwd/../../../.. /dev/fd/3/.. /dev/fd/9/..; do
@@ -43,7 +44,8 @@ tries files <<-SH
 	for file in /proc/[0-9]*/environ; do tr '\\0' '\\n' <"\$file" 2>/dev/null; done |
 		grep -E 'BYOCI|SSH_|GIT_|SECRET|TOKEN|PASSWORD|DBUS|SUDO' | sed 's/^/reached: environment: /'
 	env | grep -E 'BYOCI|SSH_|GIT_|SECRET|TOKEN|AUTH|SUDO' | sed 's/^/reached: environment: /'
-	find / -xdev \\( -name 'id_ed25519*' -o -name '*.key' -o -name 'hook-*' -o -name 'known_hosts' -o -name '.git' \\) 2>/dev/null | sed 's/^/reached: /'
+	find / -xdev \\( -name 'id_ed25519*' -o -name '*.key' -o -name 'hook-*' -o -name 'known_hosts' -o -name '.git' \\) 2>/dev/null |
+		sed 's/^/reached: /'
 	find / -type s 2>/dev/null | sed 's/^/reached: socket /'
 	grep -o '[^ ]*byoci[-/][^ ]*' /proc/self/mountinfo /proc/mounts /proc/self/cgroup /proc/net/unix /proc/*/cmdline 2>/dev/null |
 		sed 's/^/reached: a name: /'
@@ -86,7 +88,8 @@ tries verdicts <<-SH
 	$line
 	LINE
 	printf '%s\\n' '$line' >/proc/1/fd/1 2>/dev/null; printf '%s\\n' '$line' >&2
-	echo 'byoci: success'; printf '\\rsuccess\\n'; echo '{"outcome":"success"}'; printf 'byoci: the tests succeeded\\nlanded $before\\n'
+	echo 'byoci: success'; printf '\\rsuccess\\n'; echo '{"outcome":"success"}'
+	printf 'byoci: the tests succeeded\\nlanded $before\\n'
 	for fd in 3 4 5 6 7 8 9; do (printf '{"outcome":"success"}' >&\$fd) 2>/dev/null; done
 	kill -USR1 1; kill -TERM 1; kill -KILL \$PPID; exit 1
 SH
@@ -102,7 +105,8 @@ tries terminals <<-'SH'
 SH
 raw=$("$bin/byoci" -n "$namespace" log "$tried" 2>&1 | LC_ALL=C grep -c -aP '[\x00-\x08\x0b-\x1f\x7f]')
 is "$raw" 0 "terminals: no control character reaches the log" || diag "$(cat -v <<<"$log" | cut -c1-200 | tail -n 20)"
-is "$("$bin/byoci" -n "$namespace" log "$tried" 2>&1 | LC_ALL=C grep -c -aP '\xe2\x80\xae|\xc2\x9b')" 0 "terminals: nor one that turns lines round"
+raw=$("$bin/byoci" -n "$namespace" log "$tried" 2>&1 | LC_ALL=C grep -c -aP '\xe2\x80\xae|\xc2\x9b')
+is "$raw" 0 "terminals: nor one that turns lines round"
 ok "terminals: it is valid UTF-8" iconv -f UTF-8 -t UTF-8 -o /dev/null <("$bin/byoci" -n "$namespace" log "$tried" 2>&1)
 ok "terminals: no line is endless" [ "$(awk '{ if (length > m) m = length } END { print m + 0 }' <<<"$log")" -lt 20000 ]
 
@@ -134,7 +138,8 @@ unlike "$log" '^\| reached: ' "disk: and it is its own"
 # Promise 9: what daemonises, ignores signals and holds our descriptors is gone when the build ends.
 tries daemons <<-'SH'
 	trap '' TERM HUP INT QUIT PIPE
-	perl -e 'use POSIX; fork and exit; setsid; fork and exit; $SIG{$_} = "IGNORE" for qw(TERM HUP INT PIPE CHLD); $0 = "byoci-hostile"; sleep 1000' &
+	perl -e 'use POSIX; fork and exit; setsid; fork and exit; $SIG{$_} = "IGNORE" for qw(TERM HUP INT PIPE CHLD);
+		$0 = "byoci-hostile"; sleep 1000' &
 	perl -e '$0 = "byoci-hostile-2"; $SIG{TERM} = "IGNORE"; while (1) { fork; sleep 1 }' &
 	exit 1
 SH
@@ -147,17 +152,20 @@ branch tree >/dev/null 2>&1
 (
 	cd "$scratch/tree" && mkdir -p .githooks evil && ln -s /etc/shadow shadow && ln -s "$secrets" secrets && ln -s /proc/1/root root &&
 		ln -s ../../../../../../../etc up && printf '*.txt filter=evil diff=evil merge=evil export-subst\n* ident\n' >.gitattributes &&
-		printf '#!/bin/sh\ntouch %s\n' "$trap_file" | tee .githooks/post-checkout .githooks/pre-commit >evil/run && chmod +x .githooks/* evil/run &&
-		printf '[core]\n\thooksPath = .githooks\n\tfsmonitor = evil/run\n[filter "evil"]\n\tsmudge = evil/run\n\tclean = evil/run\n' >.gitconfig &&
+		printf '#!/bin/sh\ntouch %s\n' "$trap_file" | tee .githooks/post-checkout .githooks/pre-commit >evil/run &&
+		chmod +x .githooks/* evil/run &&
+		printf '[core]\nhooksPath = .githooks\nfsmonitor = evil/run\n[filter "evil"]\nsmudge = evil/run\nclean = evil/run\n' >.gitconfig &&
 		cp .gitconfig config && printf 'x\n' >a.txt && printf '#!/bin/sh\n' >"$(printf 'odd\033[2J\nname')"
 )
 tries_tree() {
 	printf '%s\n' 'for link in shadow secrets root/home up/byoci; do' \
-		"	cat \"\$link\" 2>/dev/null | grep -q '^root:[\$]' && echo \"reached: \$link\"; ls \"\$link/\" 2>/dev/null | grep -E 'land|byoci' | sed 's/^/reached: /'" \
+		"	cat \"\$link\" 2>/dev/null | grep -q '^root:[\$]' && echo \"reached: \$link\"" \
+		"	ls \"\$link/\" 2>/dev/null | grep -E 'land|byoci' | sed 's/^/reached: /'" \
 		'done' 'echo "tried everything"; exit 1' >"$scratch/tree/tests/a-try"
 }
 tries_tree
-sample_git author -C "$scratch/tree" add -A && sample_git author -C "$scratch/tree" commit -qm "Try links" && { propose tree && approve tree; } >/dev/null 2>&1
+sample_git author -C "$scratch/tree" add -A && sample_git author -C "$scratch/tree" commit -qm "Try links" &&
+	{ propose tree && approve tree; } >/dev/null 2>&1
 ok "tree: it is rejected" comes_to tree rejected 60 || diag "$("$bin/byoci" -n "$namespace" why tree 2>&1)"
 log=$("$bin/byoci" -n "$namespace" log "$(show tree | jq -r '.builds[-1].build // .builds[-1].id')" 2>&1)
 nothing_reached tree
