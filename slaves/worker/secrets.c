@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -208,6 +209,9 @@ int secrets_reveal(struct arena *arena, const struct secrets *secrets, struct er
 		if (split(arena, secrets, folder, *wanted, &list[count++], err) < 0)
 			return -1;
 	}
+	/* This process has the values now: a core of it would, too. */
+	if (count && prctl(PR_SET_DUMPABLE, 0) < 0)
+		return err_set_errno(err, errno, "secrets: it can't be ruled out that they end in a core file");
 	if (count && reveal(arena, secrets, list, count, err) < 0)
 		return -1;
 	return (int)count;
