@@ -58,11 +58,11 @@ static void bridge_name(char bridge[static IFNAMSIZ], const char *namespace)
 
 void nat_link_name(char link[static IFNAMSIZ], const char *container)
 {
-	const char *namespace = strchr(container, '-');
-	const char *slot = strrchr(container, '-');
-	char name[32], bridge[IFNAMSIZ];
+	const char *slot = strrchr(container, '-'), *namespace = strchr(container, '-');
+	char name[32] = "", bridge[IFNAMSIZ];
 
-	snprintf(name, sizeof name, "%.*s", namespace && slot > namespace ? (int)(slot - namespace - 1) : 0, namespace ? namespace + 1 : "");
+	if (namespace && slot && slot > namespace)
+		snprintf(name, sizeof name, "%.*s", (int)(slot - namespace - 1), namespace + 1);
 	bridge_name(bridge, name);
 	snprintf(link, IFNAMSIZ, "%.11s.%.3s", bridge, slot ? slot + 1 : "");
 }
@@ -97,7 +97,7 @@ static void address_of(char text[static NAT_ADDRESS_SIZE], uint32_t network, uin
 int nat_read(struct nat_worker *worker, const struct conf *conf, unsigned slot, struct err *err)
 {
 	char hash[CRYPTO_SHA256_HEX];
-	uint32_t network;
+	uint32_t network = 0;
 
 	if (read_network(conf, &network, &worker->bits, err) < 0)
 		return -1;
@@ -265,9 +265,9 @@ static const char *workers(struct arena *arena, const struct conf *conf, struct 
 char *nat_rules(const struct nat_worker *worker, struct arena *arena, const struct conf *conf, struct err *err)
 {
 	const char *denied, *servers, *every = workers(arena, conf, err);
-	uint32_t network;
+	uint32_t network = 0;
 	char first[NAT_ADDRESS_SIZE], *text;
-	unsigned bits;
+	unsigned bits = 0;
 
 	if (!every || conf_text(conf, NULL, "worker.nat.deny", &denied, err) < 0 || resolvers(arena, conf, &servers, err) < 0 ||
 		read_network(conf, &network, &bits, err) < 0)
@@ -349,8 +349,8 @@ static int check_forwarding(struct arena *arena, struct err *err)
 static int check_unused(const struct nat_worker *worker, const struct conf *conf, struct err *err)
 {
 	struct ifaddrs *list;
-	uint32_t network;
-	unsigned bits;
+	uint32_t network = 0;
+	unsigned bits = 0;
 	int rc = 0;
 
 	if (read_network(conf, &network, &bits, err) < 0)
@@ -363,7 +363,7 @@ static int check_unused(const struct nat_worker *worker, const struct conf *conf
 
 		if (!address || !mask || address->sin_family != AF_INET || strcmp(one->ifa_name, worker->bridge) == 0)
 			continue;
-		both = ntohl(mask->sin_addr.s_addr) & (UINT32_MAX << (32 - bits));
+		both = ntohl(mask->sin_addr.s_addr) & ~(UINT32_MAX >> bits);
 		if ((ntohl(address->sin_addr.s_addr) & both) == (network & both))
 			rc = err_set(err, ERR_CONFIG, "worker.nat: this machine has addresses of that network already, on %s; choose another",
 				one->ifa_name);

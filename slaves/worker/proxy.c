@@ -62,12 +62,16 @@ int proxy_address(const char *text, struct proxy_address *address, struct err *e
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_NUMERICHOST};
 	const char *colon = strrchr(text, ':');
-	const char *host = *text == '[' ? text + 1 : text;
+	bool brackets = *text == '[';
 	struct addrinfo *found = NULL;
 	char name[HOST_SIZE] = "127.0.0.1";
-	size_t length = colon > host ? (size_t)(colon - host) - (*text == '[') : 0;
+	const char *host = text + brackets;
+	size_t length;
 
-	if (!colon || !colon[1] || length == 0 || length >= sizeof name || (*text == '[') != (colon[-1] == ']'))
+	if (!colon || !colon[1] || colon <= host || brackets != (colon[-1] == ']'))
+		return err_set(err, ERR_CONFIG, "%s: is not HOST:PORT", text);
+	length = (size_t)(colon - host) - brackets;
+	if (length == 0 || length >= sizeof name)
 		return err_set(err, ERR_CONFIG, "%s: is not HOST:PORT", text);
 	if (length != strlen("localhost") || strncmp(host, "localhost", length) != 0) {
 		memcpy(name, host, length);

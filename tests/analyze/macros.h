@@ -10,3 +10,6 @@
 #define LIST_FOREACH(var, head, field) for (var = (head)->lh_first; var; var = var->field.le_next)
 #define TAILQ_FOREACH(var, head, field) for (var = (head)->tqh_first; var; var = var->field.tqe_next)
 #define STAILQ_FOREACH(var, head, field) for (var = (head)->stqh_first; var; var = var->field.stqe_next)
+
+/* A machine, where it matters which. */
+#define __x86_64__ 1
