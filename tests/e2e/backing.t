@@ -81,6 +81,7 @@ is "$(tail -qn 1 "$scratch/one" "$scratch/two" | sort -u)" "$(digest_of slow)" "
 # Killed.
 descendants() { local pid; for pid in $(ps -o pid= --ppid "$1"); do echo "$pid"; descendants "$pid"; done; }
 kill_in_the_middle() {
+	rm -f "$scratch/stuck"
 	"$build/bin/byoci-worker" build-backing stuck >"$scratch/stuck" 2>&1 &
 	local builder=$!
 	comes 10 grep -q '^begun$' "$scratch/stuck" || diag "$(cat "$scratch/stuck")"
