@@ -88,7 +88,7 @@ remove_state() {
 	local name path project
 	while read -r project path; do remove_folder "$path"; done < <(repository_list)
 	for name in brain slave land worker setup sample; do remove_folder "$state/$name"; done
-	for name in brain slave land git; do remove_folder "$secrets/$name"; done
+	for name in brain slave land git worker; do remove_folder "$secrets/$name"; done
 	for name in brain slave land worker; do remove_folder "$run/$name"; done
 	rm -f "$run"/byoci-*.pid
 	for path in "$git_root" "$secrets" "$state" "$run"; do
