@@ -114,6 +114,8 @@ const struct option option_table[] = {
 		.text = "Who may propose and approve: ssh-keygen's ALLOWED SIGNERS file."},
 	{PROJECT("launchpad.name", OPTION_TEXT),
 		.text = "The repository's unique name on Launchpad, ~OWNER/PROJECT/+git/NAME; the path of {repository}."},
+	{PROJECT("tree.limit", OPTION_SIZE), .minimum = MIB, .maximum = 16 * TIB, .fallback = "8G",
+		.text = "Disk that the files of a merge may take on the slave; more is refused, also before anybody approved it."},
 	{PROJECT("reviewers", OPTION_NAMES),
 		.text = "On forges where anybody may vote: people and teams whose votes count."},
 	{PROJECT("secrets", OPTION_LIST),

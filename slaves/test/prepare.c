@@ -138,7 +138,10 @@ static int export(struct prepare *prepare, struct err *err)
 
 	steps_begin(&prepare->steps, "export");
 	prepare->layer = arena_printf(prepare->arena, "%s/layer", prepare->folder);
-	if (export_check(prepare->tree, prepare->merged.tree, err) < 0)
+	const char *section = arena_printf(prepare->arena, "project/%s", prepare->spec.project);
+	int64_t maximum = 0;
+	if (conf_integer(prepare->program->conf, section, "tree.limit", &maximum, err) < 0 ||
+		export_check(prepare->tree, prepare->merged.tree, maximum, err) < 0)
 		return -1;
 	const char *workspace = arena_printf(prepare->arena, "%s/workspace", prepare->layer);
 	if (file_make_folder(workspace, 0755, err) < 0)

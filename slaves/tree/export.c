@@ -10,6 +10,7 @@
 #define POINTER_MAXIMUM 1024 /* bytes of a pointer file, git-lfs spec: "must be less than 1024 bytes" */
 #define POINTER_MINIMUM 80
 #define PATH_WORDS 200
+#define BLOCK 4096
 #define ID_DIGITS 64
 
 /* The first line of every pointer that git-lfs ever wrote (git-lfs docs/spec.md; "hawser" was its name once). */
@@ -67,8 +68,14 @@ static bool read_entry(const char *at, const char *end, struct entry *entry)
 	return true;
 }
 
-/* Refuses submodules; collects the ids of files that are small enough to be pointers. */
-static int look_through(const char *list, size_t length, struct buf *small, struct err *err)
+/* Whole blocks; what has no size is one. */
+static int64_t blocks_of(long long size)
+{
+	return size <= 0 ? BLOCK : ((int64_t)size + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+/* Refuses submodules, and more than `left` bytes; collects the ids of files that are small enough to be pointers. */
+static int look_through(const char *list, size_t length, int64_t left, struct buf *small, struct err *err)
 {
 	for (const char *at = list, *last = list + length; at < last;) {
 		struct entry entry;
@@ -77,6 +84,8 @@ static int look_through(const char *list, size_t length, struct buf *small, stru
 			end = last;
 		if (!read_entry(at, end, &entry))
 			return err_set(err, ERR_SYSTEM, "git ls-tree wrote a line of another form");
+		if (entry.size > left || (left -= blocks_of(entry.size)) < 0)
+			return refuse(entry.path, entry.path_length, "and the files before it take more disk than tree.limit of the project", err);
 		if (memcmp(entry.mode, "160000", 6) == 0)
 			return refuse(entry.path, entry.path_length, "is a submodule; these are not supported: merge its files, or fetch it in tests",
 				err);
@@ -122,7 +131,7 @@ static int look_for_pointers(const struct buf *contents, const char *list, size_
 	return 0;
 }
 
-int export_check(struct tree *tree, const char *tree_id, struct err *err)
+int export_check(struct tree *tree, const char *tree_id, int64_t maximum, struct err *err)
 {
 	struct arena *arena = arena_new();
 	struct child_result result = {0};
@@ -133,7 +142,9 @@ int export_check(struct tree *tree, const char *tree_id, struct err *err)
 	buf_init(&small, (size_t)64 * 1024 * 1024);
 	const struct git_call listing = {.arguments = GIT_ARGUMENTS("ls-tree", "-r", "-z", "-l", "--full-tree", tree_id)};
 	const char *list = git_text(tree_git(tree), arena, &listing, &length, err);
-	if (!list || look_through(list, length, &small, err) < 0)
+	if (!list && err->kind == ERR_FULL) /* a tree of trees that are the same can have any number of files */
+		err_set(err, ERR_REFUSED, "the tree has too many files to be listed");
+	if (!list || look_through(list, length, maximum, &small, err) < 0)
 		goto err0;
 	if (small.length == 0) {
 		done = 0;

@@ -7,8 +7,11 @@
 
 #include "slaves/tree/tree.h"
 
-/* ERR_REFUSED, with the path and what to do, when the tree has a submodule or a pointer of git-lfs. */
-int export_check(struct tree *tree, const char *tree_id, struct err *err);
+/*
+ * ERR_REFUSED, with the path and what to do, when the tree has a submodule or a pointer of git-lfs; also when its files would take more
+ * than `maximum` bytes of disk, a small one being a block.
+ */
+int export_check(struct tree *tree, const char *tree_id, int64_t maximum, struct err *err);
 
 /*
  * Writes the files into `folder`, which must be there and empty (absolute). `index` is the path of a file for git's index

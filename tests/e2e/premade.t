@@ -126,6 +126,36 @@ like "$answer" '"kind":"input"' "and a path for an id"
 premake module 'del(.trees)'
 like "$answer" '"kind":"input"' "and half a spec"
 
+# What would fill the disk is refused before anybody approved it.
+sed -i 's/^repository.read = .*/&\ntree.limit = 1M/' "$root/etc/byoci/byov.conf"
+kill -HUP "$slave_pid"
+git -C "$root/w" checkout -q -B big "$(main_now)" 2>/dev/null || git -C "$root/w" checkout -q -B big FETCH_HEAD
+head -c 2000000 /dev/zero >"$root/w/zeros" && git -C "$root/w" add zeros && git -C "$root/w" commit -qm zeros
+(cd "$root/w" && "$O/bin/byoci" propose --project sample --name big -k "$root/ann") >/dev/null
+spec big
+premake big
+ok "files of more than tree.limit are not exported" until_true 10 settled
+is "$(finished)" "" "  not one"
+run_test big
+is "$status" 77 "and their build is refused"
+like "$log" 'zeros .*tree.limit' "  with the file and the option"
+git -C "$root/w" rm -q --cached zeros && rm "$root/w/zeros"
+tree=$(printf '100644 blob %s\tf\n' "$(git -C "$root/w" hash-object -w /dev/null)" | git -C "$root/w" mktree)
+for _ in 1 2 3 4 5 6 7; do
+	tree=$(for i in 0 1 2 3 4 5 6 7 8 9; do printf '040000 tree %s\t%s%d\n' "$tree" d "$i"; done | git -C "$root/w" mktree)
+done
+git -C "$root/w" reset -q --hard HEAD^
+bomb=$({ git -C "$root/w" ls-tree HEAD; printf '040000 tree %s\tbomb\n' "$tree"; } | git -C "$root/w" mktree)
+git -C "$root/w" checkout -q -B bomb && git -C "$root/w" update-ref refs/heads/bomb "$(git -C "$root/w" commit-tree -p HEAD -m bomb "$bomb")"
+(cd "$root/w" && "$O/bin/byoci" propose --project sample --name bomb -k "$root/ann") >/dev/null
+git -C "$root/w" update-ref refs/heads/bomb HEAD^
+spec bomb
+premake bomb
+ok "nor are ten million files that are one" until_true 60 settled
+is "$(finished)" "" "  not one"
+ok "and the daemon is well" answers
+git -C "$root/w" reset -q --hard
+
 # Killed at any moment: what looks finished is.
 propose slow
 spec slow

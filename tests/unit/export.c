@@ -27,7 +27,7 @@ static const char *made(const char *script)
 static int check(const char *id, struct err *err)
 {
 	err_clear(err);
-	return export_check(tree, id, err);
+	return export_check(tree, id, 1 << 30, err);
 }
 
 static int export_to(const char *name, const char *id, struct err *err)
@@ -71,7 +71,8 @@ static void test_exact(void)
 		"export GIT_INDEX_FILE=../index3; git --git-dir ../trees/p.git read-tree %s; "
 		"b=$(git --git-dir ../trees/p.git hash-object -w ../attributes); "
 		"git --git-dir ../trees/p.git update-index --add --cacheinfo 100644,$b,.gitattributes; git --git-dir ../trees/p.git write-tree", id)));
-	ok(export_check(tree, id, &err) == 0, "the files are fine");
+	ok(check(id, &err) == 0, "the files are fine");
+	ok(export_check(tree, id, 8192, &err) < 0 && err.kind == ERR_REFUSED && strstr(err.text, "tree.limit"), "but not when they may take less disk");
 	ok(export_to("plain", id, &err) == 0, "they are exported");
 	ok(export_to("hostile", hostile, &err) == 0, "and once more with attributes in the tree");
 	is(gitrepo_run("diff -r --no-dereference plain hostile | grep -v 'Only in hostile: .gitattributes' || :"), "",
