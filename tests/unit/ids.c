@@ -71,7 +71,7 @@ static void test_namespaces(void)
 	rmdir(tmp_path("worker/slots"));
 	ok(fine(), "which is no harm where it has no workers");
 	mkdir(tmp_path("worker/slots"), 0755);
-	snprintf(text, sizeof text, "[other]\nstate = %s\nworker.slots = 2\nworker.ids.first = 999803392\n", tmp_folder);
+	snprintf(text, sizeof text, "[other]\nstate = %s\nworker.slots = 2\nworker.kept = 2\nworker.ids.first = 999672320\n", tmp_folder);
 	put("etc/byoci/other/a.conf", text);
 	ok(fine(), "or those that end where ours begin");
 	put("etc/byoci/other/a.conf", "[other]\nworker.ids.first = nonsense\n");
