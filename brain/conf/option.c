@@ -122,6 +122,8 @@ const struct option option_table[] = {
 		.text = "Files below {secrets}/worker/ that approved builds find in their worker: SOURCE or SOURCE:/PATH; /run/secrets/SOURCE."},
 	{PROJECT("keep", OPTION_DURATION), .minimum = 0, .maximum = 30 * DAY, .fallback = "0s",
 		.text = "How long the worker of a failed build is kept, stopped, with its disk; 0s: not at all."},
+	{PROJECT("dir.trusted", OPTION_NAMES),
+		.text = "People (principals of allowed_signers) whose proposals may be tested by workers that nothing contains: workers = dir."},
 	{PROJECT("landing.key", OPTION_PATH), .fallback = "{{byoci}.secrets}/land/id_ed25519",
 		.text = "The ssh key that may move the gated branches."},
 

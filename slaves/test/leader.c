@@ -21,6 +21,7 @@
 #include "slaves/test/premade.h"
 #include "slaves/test/entitled.h"
 #include "slaves/test/prepare.h"
+#include "slaves/test/trust.h"
 
 #define PREPARE_TEXT_MAXIMUM ((size_t)64 * 1024)
 
@@ -236,7 +237,9 @@ static void test(struct leader *leader)
 		.signals = leader->signals,
 		.ending = &leader->ending};
 
-	if (!leader->worker.client)
+	if (trust_check(leader->program, &leader->spec, &err) < 0)
+		end_with_error(leader, &err);
+	else if (!leader->worker.client)
 		end_with_error(leader, &leader->no_worker);
 	else if (known < 0 || !layer || trial_run(&trial, &err) < 0)
 		end_with_error(leader, &err);

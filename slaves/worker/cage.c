@@ -2,10 +2,11 @@
 
 #include <string.h>
 
+#include "slaves/worker/dir_cage.h"
 #include "slaves/worker/lxc_cage.h"
 #include "slaves/worker/lxd_cage.h"
 
-static const struct cage_kind *const kinds[] = {&lxc_cage_kind, &lxd_cage_kind};
+static const struct cage_kind *const kinds[] = {&lxc_cage_kind, &lxd_cage_kind, &dir_cage_kind};
 
 const struct cage_kind *cage_kind(const char *name, struct err *err)
 {

@@ -229,6 +229,15 @@ const char *const *cgroup_folders(const struct cgroup *cgroup, struct arena *are
 	return folders;
 }
 
+const char *const *cgroup_tops(const struct cgroup *cgroup, struct arena *arena, const char *name)
+{
+	const char **folders = arena_alloc(arena, (cgroup->count + 1) * sizeof *folders);
+
+	for (size_t i = 0; i < cgroup->count; i++)
+		folders[i] = arena_printf(arena, "%s/%s", cgroup->list[i].mounted, name);
+	return folders;
+}
+
 static int put(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -247,6 +256,56 @@ int cgroup_return(const struct cgroup *cgroup, struct err *err)
 		snprintf(path, sizeof path, "%s/cgroup.procs", cgroup->list[i].own);
 		if (put(path, "0") < 0)
 			return err_set_errno(err, errno, "%s: cannot be entered again", path);
+	}
+	return 0;
+}
+
+/* A limit, and its file by the version of the hierarchy. */
+struct limit {
+	const char *controller, *files[3], *values[3];
+};
+
+static int set_limit(const struct cgroup *cgroup, struct arena *arena, const char *name, const struct limit *limit, struct err *err)
+{
+	const struct hierarchy *hierarchy = limiting(cgroup, limit->controller);
+	const char *folder, *path;
+
+	if (!hierarchy)
+		return err_set(err, ERR_CONFIG, "this machine has no control group that limits %s", limit->controller);
+	folder = arena_printf(arena, "%s/%s", hierarchy->base, name);
+	path = arena_printf(arena, "%s/%s", folder, limit->files[hierarchy->version]);
+	if (hierarchy->version == 2) /* handed down already where liblxc was here before; else its file is not there */
+		put(arena_printf(arena, "%s/cgroup.subtree_control", hierarchy->base), arena_printf(arena, "+%s", limit->controller));
+	if ((mkdir(folder, 0755) < 0 && errno != EEXIST) || put(path, limit->values[hierarchy->version]) < 0)
+		return err_set_errno(err, errno, "%s cannot be set", path);
+	return 0;
+}
+
+int cgroup_make(const struct cgroup *cgroup, struct arena *arena, const char *name, const struct cgroup_limits *limits,
+	struct err *err)
+{
+	const char *memory = arena_printf(arena, "%lld", (long long)limits->memory);
+	const char *processes = arena_printf(arena, "%lld", (long long)limits->processes);
+	const char *quota = arena_printf(arena, "%lld", (long long)limits->cpus * 100000);
+	const struct limit list[] = {
+		{"memory", {"", "memory.limit_in_bytes", "memory.max"}, {"", memory, memory}},
+		{"pids", {"", "pids.max", "pids.max"}, {"", processes, processes}},
+		{"cpu", {"", "cpu.cfs_quota_us", "cpu.max"}, {"", quota, arena_printf(arena, "%s 100000", quota)}},
+	};
+
+	for (size_t i = 0; i < sizeof list / sizeof *list - !limits->cpus; i++)
+		if (set_limit(cgroup, arena, name, &list[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+int cgroup_enter(const struct cgroup *cgroup, struct arena *arena, const char *name, struct err *err)
+{
+	for (size_t i = 0; i < cgroup->count; i++) {
+		const char *path = arena_printf(arena, "%s/%s/cgroup.procs", cgroup->list[i].base, name);
+
+		if (access(path, F_OK) == 0 && put(path, "0") < 0)
+			return err_set_errno(err, errno, "%s cannot be entered", path);
 	}
 	return 0;
 }

@@ -33,6 +33,9 @@ int cgroup_version(const struct cgroup *cgroup, const char *controller);
 /* BASE/NAME of each hierarchy, whether it exists or not; NULL-ended, in the arena. */
 const char *const *cgroup_folders(const struct cgroup *cgroup, struct arena *arena, const char *name);
 
+/* The same NAME at the top of each hierarchy: where LXD has its containers. */
+const char *const *cgroup_tops(const struct cgroup *cgroup, struct arena *arena, const char *name);
+
 /* How often a limit was hit: a number after `key` in FOLDER/FILE ("memory.events", "oom_kill"); 0 when that is not known. */
 int64_t cgroup_count(const char *folder, const char *file, const char *key);
 
@@ -46,6 +49,17 @@ const char *cgroup_folder_of(const struct cgroup *cgroup, struct arena *arena, c
 
 /* The number that FOLDER/FILE begins with; -1 when there is none ("max"). */
 int64_t cgroup_number(const char *folder, const char *file);
+
+/* Makes BASE/NAME with these limits; ERR_CONFIG when this machine can't hold one. What is made of it is for cgroup_remove(). */
+struct cgroup_limits {
+	int64_t memory, processes; /* bytes, number */
+	int64_t cpus;              /* 0: all */
+};
+int cgroup_make(const struct cgroup *cgroup, struct arena *arena, const char *name, const struct cgroup_limits *limits,
+	struct err *err);
+
+/* Moves the calling process into it, wherever cgroup_make() made it. */
+int cgroup_enter(const struct cgroup *cgroup, struct arena *arena, const char *name, struct err *err);
 
 /*
  * Kills what is in these groups and in those below, and removes them; those that do not exist are fine. Returns when nothing of

@@ -7,8 +7,13 @@
 #include "slaves/worker/cage.h"
 #include "slaves/worker/worker_wire.h"
 
-/* `killed`: processes by the memory limit; `refused`: processes that could not be started; `disk`: a path on it, or NULL. */
-void limits_describe(const struct cage_want *want, int64_t killed, int64_t refused, const char *disk,
-	char text[static WORKER_TEXT_SIZE]);
+struct limits_hit {
+	int64_t killed;  /* processes by the memory limit */
+	int64_t refused; /* processes that could not be started */
+	int64_t memory;  /* the limit, bytes: `want` and, for a disk in memory, the disk */
+	const char *disk; /* a path on it */
+};
+
+void limits_describe(const struct cage_want *want, const struct limits_hit *hit, char text[static WORKER_TEXT_SIZE]);
 
 #endif

@@ -34,6 +34,25 @@ int lxc_job_read(struct lxc_job *job, struct arena *arena, const struct cage_wan
 	return network_read(&job->network, arena, conf, want->job, want->slot, err);
 }
 
+int lxc_job_plain(const struct lxc_job *job, enum network_kind most, const char *workers, struct err *err)
+{
+	const struct {
+		bool asked;
+		const char *option;
+	} options[] = {
+		{job->features & SECCOMP_SYSTEMD, "init = systemd"},
+		{job->features & SECCOMP_NESTED, "nested = yes"},
+		{job->io_limit != 0, "io.limit"},
+		{job->network.kind > most, "its network"},
+	};
+
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+		if (options[i].asked)
+			return err_set(err, ERR_CONFIG, "[%s] %s: its backing has workers = %s, and only those of lxc have that", job->section,
+				options[i].option, workers);
+	return 0;
+}
+
 int64_t lxc_job_memory(const struct lxc_job *job, const struct cage_want *want)
 {
 	return want->memory + (job->disk.image ? 0 : want->disk);

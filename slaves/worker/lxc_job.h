@@ -1,4 +1,4 @@
-/* What only containers of the kind lxc know of a job's section: its network, disk, init, and what else it may do. */
+/* What a job's section says beyond its command and the limits that any worker has: network, disk, init, and what else it may do. */
 #ifndef BYOCI_SLAVES_LXC_JOB_H
 #define BYOCI_SLAVES_LXC_JOB_H
 
@@ -24,6 +24,12 @@ struct lxc_job {
 
 /* ERR_CONFIG. */
 int lxc_job_read(struct lxc_job *job, struct arena *arena, const struct cage_want *want, struct err *err);
+
+/*
+ * ERR_CONFIG when it asks for what workers of another kind (option workers) can't have: another init, containers inside, a limit on
+ * io, a network beyond `most`.
+ */
+int lxc_job_plain(const struct lxc_job *job, enum network_kind most, const char *workers, struct err *err);
 
 /* Bytes that its processes may have, with what they write to a disk in memory. */
 int64_t lxc_job_memory(const struct lxc_job *job, const struct cage_want *want);

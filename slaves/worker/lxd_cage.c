@@ -15,6 +15,7 @@
 #include "slaves/worker/brood.h"
 #include "slaves/worker/cgroup.h"
 #include "slaves/worker/limits.h"
+#include "slaves/worker/lxc_job.h"
 #include "slaves/worker/lxd.h"
 #include "slaves/worker/lxd_exec.h"
 #include "slaves/worker/lxd_image.h"
@@ -30,12 +31,14 @@ struct lxd_cage {
 	struct cage cage; /* first */
 	struct arena *arena;
 	struct cage_want want;
+	struct lxc_job job;
 	struct lxd *lxd;
 	struct brood brood;
 	const struct lxd_exec_end *end; /* NULL: no command yet */
 	bool stopped;
 	pid_t pid;        /* first process of the instance, as the host numbers it */
 	int mounts;       /* its mount namespace, until something runs in it: who holds it keeps LXD from unmounting */
+	int net;          /* its network namespace, as long */
 	int backing;      /* held: a backing that is open is not removed */
 	const struct cgroup *cgroup;
 	const char *memory, *processes, *cpus; /* its groups; NULL: none */
@@ -72,6 +75,27 @@ static const char *const *traces(struct arena *arena, const struct conf *conf, c
 	return words;
 }
 
+/*
+ * LXD's word that an instance is gone is not enough: one that was killed, and started again somewhere else, knows nothing of the
+ * containers it had. liblxc's names of their control groups do.
+ */
+static int remove_groups(struct arena *arena, const char *const *words, struct err *err)
+{
+	static const char *const kinds[] = {"payload", "monitor"};
+	const struct cgroup *cgroup = cgroup_find(arena, err);
+	const char *project = words[TRACE_PROJECT];
+	bool plain = strcmp(project, "default") == 0;
+
+	for (size_t i = 0; cgroup && i < sizeof kinds / sizeof *kinds; i++) {
+		const char *name = arena_printf(
+			arena, "lxc.%s.%s%s%s", kinds[i], plain ? "" : project, plain ? "" : "_", words[TRACE_INSTANCE]);
+
+		if (cgroup_remove(cgroup_tops(cgroup, arena, name), err) < 0)
+			return -1;
+	}
+	return cgroup ? 0 : -1;
+}
+
 static int reap(struct arena *arena, const char *const *words, struct err *err)
 {
 	struct lxd *lxd;
@@ -86,7 +110,7 @@ static int reap(struct arena *arena, const char *const *words, struct err *err)
 	lxd_limit(lxd, REAP_LIMIT_MS);
 	rc = lxd_instance_delete(lxd, words[TRACE_INSTANCE], err);
 	lxd_close(lxd);
-	return rc;
+	return rc ? (rc < 0 ? -1 : 0) : remove_groups(arena, words, err);
 }
 
 static bool has_folder(void *cookie, const char *digest)
@@ -140,7 +164,7 @@ static int check_limits(const struct lxd_cage *cage, struct err *err)
 		int64_t wanted;
 	} limits[] = {
 		{"memory", cage->memory, cgroup_version(cage->cgroup, "memory") == 2 ? "memory.max" : "memory.limit_in_bytes",
-			cage->want.memory + cage->want.disk},
+			lxc_job_memory(&cage->job, &cage->want)},
 		{"processes", cage->processes, "pids.max", cage->want.processes},
 		{"cpus", cage->cpus, cgroup_version(cage->cgroup, "cpu") == 2 ? "cpu.max" : "cpu.cfs_quota_us", cage->want.cpus * 100000},
 	};
@@ -181,8 +205,9 @@ static int look_at(struct lxd_cage *cage, struct err *err)
 	if (check_map(map, cage->want.ids, err) < 0 || check_limits(cage, err) < 0)
 		return -1;
 	cage->mounts = open(arena_printf(arena, "%s/ns/mnt", process), O_RDONLY | O_CLOEXEC);
-	if (cage->mounts < 0)
-		return err_set_errno(err, errno, "the instance's mounts cannot be reached");
+	cage->net = open(arena_printf(arena, "%s/ns/net", process), O_RDONLY | O_CLOEXEC);
+	if (cage->mounts < 0 || cage->net < 0)
+		return err_set_errno(err, errno, "the instance's name spaces cannot be reached");
 	return 0;
 }
 
@@ -196,7 +221,7 @@ static int start_instance(struct lxd_cage *cage, const char *digest, struct err 
 		.owner = lxd_instance_owner(cage->arena, err),
 		.expiry = clock_wall_ms() + EXPIRY_MS,
 		.ids = want->ids,
-		.memory = want->memory + want->disk, /* what is written to a tmpfs is charged to who writes it */
+		.memory = lxc_job_memory(&cage->job, want), /* what is written to a tmpfs is charged to who writes it */
 		.processes = want->processes,
 		.cpus = want->cpus,
 	};
@@ -210,10 +235,9 @@ static int start_instance(struct lxd_cage *cage, const char *digest, struct err 
 }
 
 /* The files of the backing instead of those of the image. */
-static int change_root(const struct lxd_cage *cage, int backing, struct err *err)
+static int change_root(struct lxd_cage *cage, int backing, struct err *err)
 {
-	struct disk disk = {.size = cage->want.disk, .loop = -1};
-	const struct rootfs rootfs = {.ids = cage->want.ids, .disk = &disk, .backing = backing};
+	const struct rootfs rootfs = {.ids = cage->want.ids, .disk = &cage->job.disk, .backing = backing};
 
 	return rootfs_mount(&rootfs, err) < 0 ? -1 : lxd_root_change(cage->mounts, ROOTFS_PATH, err);
 }
@@ -232,22 +256,10 @@ static int open_backing(const struct cage_want *want, char digest[static WORKER_
 	return folder < 0 ? err_set_errno(err, errno, "%s: cannot be opened", want->rootfs) : folder;
 }
 
-/* Options that only workers of liblxc's have; what is asked for and would not be there is an error. */
-static int check_job(const struct lxd_cage *cage, struct err *err)
-{
-	struct lxc_job job;
-
-	if (lxc_job_read(&job, cage->arena, &cage->want, err) < 0)
-		return -1;
-	if (job.features || job.io_limit || job.disk.image || job.network.kind != NETWORK_NONE)
-		return err_set(err, ERR_CONFIG, "[%s] network, init, nested, io.limit, disk.kind: workers = lxd has none of them; take lxc",
-			job.section);
-	return 0;
-}
-
 static int start_all(struct lxd_cage *cage, char digest[static WORKER_DIGEST_SIZE], struct err *err)
 {
-	if (check_job(cage, err) < 0)
+	if (lxc_job_read(&cage->job, cage->arena, &cage->want, err) < 0 || lxc_job_plain(&cage->job, NETWORK_PROXY, "lxd", err) < 0 ||
+		network_prepare(&cage->job.network, cage->arena, cage->want.conf, err) < 0)
 		return -1;
 	cage->backing = open_backing(&cage->want, digest, err);
 	cage->cgroup = cage->backing < 0 ? NULL : cgroup_find(cage->arena, err);
@@ -255,7 +267,9 @@ static int start_all(struct lxd_cage *cage, char digest[static WORKER_DIGEST_SIZ
 		return -1;
 	if (start_instance(cage, digest, err) < 0)
 		return trouble(err);
-	return change_root(cage, cage->backing, err);
+	if (change_root(cage, cage->backing, err) < 0)
+		return -1;
+	return network_begin(&cage->job.network, cage->net, ROOTFS_EMPTY, err);
 }
 
 static struct cage *start(struct arena *arena, const struct cage_want *want, char digest[static WORKER_DIGEST_SIZE],
@@ -265,7 +279,8 @@ static struct cage *start(struct arena *arena, const struct cage_want *want, cha
 	struct err left = {0};
 
 	*cage = (struct lxd_cage){
-		.cage.kind = &lxd_cage_kind, .arena = arena, .want = *want, .brood = BROOD_INIT, .mounts = -1, .backing = -1};
+		.cage.kind = &lxd_cage_kind, .arena = arena, .want = *want, .brood = BROOD_INIT, .mounts = -1, .net = -1, .backing = -1,
+		.job.disk = DISK_INIT};
 	cage->lxd = lxd_open(arena, want->conf, err);
 	if (!cage->lxd) {
 		trouble(err);
@@ -330,10 +345,12 @@ static int exec(struct cage *base, const struct cage_program *program, struct er
 {
 	struct lxd_cage *cage = own(base);
 	const struct lxd_exec run = {.lxd = cage->lxd, .instance = cage->want.name, .argv = wrap(cage->arena, program->argv),
-		.folder = CAGE_FOLDER, .out = program->out, .errors = program->errors, .limit_ms = EXPIRY_MS};
+		.folder = CAGE_FOLDER, .out = program->out, .errors = program->errors, .limit_ms = EXPIRY_MS,
+		.environment = network_environment(&cage->job.network)};
 	pid_t pid;
 
 	let_go(&cage->mounts);
+	let_go(&cage->net);
 	if (lxd_exec_start(&run, &pid, &cage->end, err) < 0)
 		return trouble(err);
 	return brood_watch(&cage->brood, pid, err);
@@ -352,10 +369,14 @@ static int64_t hits(const struct lxd_cage *cage, const char *controller, const c
 /* Read before the instance goes. */
 static void describe(const struct lxd_cage *cage, char text[static WORKER_TEXT_SIZE])
 {
-	int64_t killed = hits(cage, "memory", cage->memory, (const char *[3]){"", "memory.oom_control", "memory.events"}, "oom_kill");
-	int64_t refused = hits(cage, "pids", cage->processes, (const char *[3]){"", "pids.events", "pids.events"}, "max");
+	const struct limits_hit hit = {
+		.killed = hits(cage, "memory", cage->memory, (const char *[3]){"", "memory.oom_control", "memory.events"}, "oom_kill"),
+		.refused = hits(cage, "pids", cage->processes, (const char *[3]){"", "pids.events", "pids.events"}, "max"),
+		.memory = lxc_job_memory(&cage->job, &cage->want),
+		.disk = ROOTFS_PATH,
+	};
 
-	limits_describe(&cage->want, killed, refused, ROOTFS_PATH, text);
+	limits_describe(&cage->want, &hit, text);
 }
 
 static int stop(struct cage *base, struct err *err)
@@ -367,6 +388,7 @@ static int stop(struct cage *base, struct err *err)
 	if (cage->brood.command)
 		kill(cage->brood.command, SIGKILL); /* it only listens */
 	let_go(&cage->mounts);
+	let_go(&cage->net);
 	if (lxd_instance_delete(cage->lxd, cage->want.name, err) < 0)
 		return trouble(err);
 	cage->stopped = true;
@@ -419,7 +441,9 @@ static int remove_all(struct cage *base, struct err *err)
 	struct lxd_cage *cage = own(base);
 	int rc = stop(base, err);
 
-	if (brood_empty(&cage->brood, err) < 0 || rootfs_unmount(err) < 0)
+	if (network_end(&cage->job.network, err) < 0)
+		rc = -1;
+	if (brood_empty(&cage->brood, err) < 0 || rootfs_unmount(err) < 0 || disk_gone(&cage->job.disk, err) < 0)
 		rc = -1;
 	brood_release(&cage->brood);
 	lxd_exec_free(cage->end);

@@ -318,15 +318,27 @@ static void see_to(const struct lxd_exec *exec, const char *id, char secrets[][L
 	conclude(shared);
 }
 
+static json_t *environment_of(const struct lxd_exec *exec)
+{
+	json_t *environment = json_pack("{s:s, s:s, s:s, s:s}", "PATH",
+		"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME", "/root", "LANG", "C.UTF-8", "CI", "true");
+
+	for (const char *const *variable = exec->environment; *variable; variable++) {
+		size_t length = strcspn(*variable, "=");
+
+		json_object_setn_new(environment, *variable, length, json_string(*variable + length + ((*variable)[length] == '=')));
+	}
+	return environment;
+}
+
 static json_t *body_of(const struct lxd_exec *exec)
 {
 	json_t *argv = json_array();
 
 	for (const char *const *word = exec->argv; *word; word++)
 		json_array_append_new(argv, json_string(*word));
-	return json_pack("{s:o, s:b, s:b, s:b, s:s, s:i, s:i, s:{s:s, s:s, s:s, s:s}}", "command", argv, "wait-for-websocket", 1,
-		"interactive", 0, "record-output", 0, "cwd", exec->folder, "user", 0, "group", 0, "environment", "PATH",
-		"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME", "/root", "LANG", "C.UTF-8", "CI", "true");
+	return json_pack("{s:o, s:b, s:b, s:b, s:s, s:i, s:i, s:o}", "command", argv, "wait-for-websocket", 1, "interactive", 0,
+		"record-output", 0, "cwd", exec->folder, "user", 0, "group", 0, "environment", environment_of(exec));
 }
 
 static struct shared *share(struct err *err)

@@ -16,6 +16,7 @@ struct lxd_exec {
 	const char *instance;
 	const char *const *argv; /* NULL-ended; argv[0] is a path inside */
 	const char *folder;
+	const char *const *environment; /* "NAME=VALUE" beside the few that there always are; NULL-ended */
 	int out, errors;
 	int64_t limit_ms;        /* LXD is waited for no longer */
 };

@@ -244,6 +244,8 @@ int lxd_instance_delete(const struct lxd *lxd, const char *name, struct err *err
 	for (;;) {
 		int there = find(lxd, name, NULL, err);
 
+		if (there < 0 && err->kind == ERR_REFUSED)
+			return 1;
 		if (there <= 0)
 			return there;
 		if (clock_monotonic_us() > deadline_us)

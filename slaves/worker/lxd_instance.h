@@ -39,7 +39,10 @@ int lxd_instance_tell(const struct lxd *lxd, const char *name, const char *build
 /* ERR_SYSTEM unless it runs, and is the one with that first process. */
 int lxd_instance_check(const struct lxd *lxd, const char *name, pid_t pid, struct err *err);
 
-/* Kills everything in it and deletes it; returns when LXD knows of it no more. One that is not there is fine. */
+/*
+ * Kills everything in it and deletes it; returns when LXD knows of it no more. One that is not there is fine; 1 when there is one of
+ * that name that is not ours, and stays.
+ */
 int lxd_instance_delete(const struct lxd *lxd, const char *name, struct err *err);
 
 /* Deletes those of the namespace that have no living owner. Returns how many; -1 when one could not be. */

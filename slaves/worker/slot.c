@@ -85,6 +85,8 @@ int64_t slot_process_start(pid_t pid)
 	char *rest = text ? strrchr(text, ')') : NULL; /* the name before it may hold anything: proc(5) */
 	int64_t start = 0;
 
+	if (rest && (strncmp(rest, ") Z", 3) == 0 || strncmp(rest, ") X", 3) == 0))
+		rest = NULL; /* it has ended, and its parent does not care */
 	for (unsigned field = 2; rest && field < 22; field++)
 		rest = strchr(rest + 1, ' ');
 	if (rest)

@@ -3,6 +3,7 @@
 # kind dir, no network but lo, mounts that nobody else sees. To be read after worker.sh.
 export LXD_DIR=$scratch/lxd
 lxd_pid=
+lxd_holder=
 lxd_log=$scratch/lxd.log
 for lxd_program in lxd lxc; do
 	command -v "$lxd_program" >/dev/null || bail_out "there is no $lxd_program: tests/run --packages"
@@ -20,9 +21,16 @@ lxd_ids_remove() {
 }
 
 lxd_answers() { lxd waitready --timeout 1 >/dev/null 2>&1; }
+# Its name spaces outlive it, so that it finds its containers again.
+lxd_spaces() {
+	setsid unshare --mount --net --propagation private sh -c 'ip link set lo up; exec sleep infinity' >/dev/null 2>&1 </dev/null &
+	lxd_holder=$!
+	disown
+	comes 10 grep -qx sleep "/proc/$lxd_holder/comm"
+}
 lxd_daemon() {
-	setsid unshare --mount --net --propagation private sh -c 'ip link set lo up; exec "$@"' sh \
-		lxd --group root --logfile "$lxd_log" >>"$scratch/lxd.out" 2>&1 </dev/null &
+	[ -n "$lxd_holder" ] || lxd_spaces
+	setsid nsenter --target "$lxd_holder" --mount --net lxd --group root --logfile "$lxd_log" >>"$scratch/lxd.out" 2>&1 </dev/null &
 	lxd_pid=$!
 	disown
 	comes 30 lxd_answers
@@ -47,6 +55,7 @@ lxd_end() {
 	[ -n "$lxd_pid" ] || lxd_daemon
 	for name in $(lxd_instances); do lxc delete -f "$name"; done
 	lxd_kill TERM
+	kill "$lxd_holder"
 	lxd_ids_remove
 	rm -rf --one-file-system "$LXD_DIR"
 } >/dev/null 2>&1
