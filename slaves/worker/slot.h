@@ -34,8 +34,8 @@ struct slot_record {
 char *slot_name(struct arena *arena, const char *namespace, unsigned number);
 
 /*
- * When a process started, in clock ticks since boot: with its number it names the process for good. 0: there is none, or it has ended. Reads
- * /proc.
+ * When a process started, in clock ticks since boot: with its number it names the process for good. 0: there is none, or it has
+ * ended. Reads /proc.
  */
 int64_t slot_process_start(pid_t pid);
 
