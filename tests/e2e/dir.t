@@ -70,7 +70,8 @@ worker_kill TERM
 export BYOCI_NAMESPACE=production
 mkdir "$scratch/etc/byoci/production"
 sed 's/^\[w[0-9]*\]/[production]/' "$conf" >"$scratch/etc/byoci/production/byov.conf"
-worker_start
+rm -r "$(dirname "$conf")" # no two namespaces may share ids
+ok "byoci-worker starts for another namespace" worker_start || diag "$(cat "$scratch/worker.log")"
 try start=script,,"$layer"
 like "$said" '^failed .*workers = dir: nothing contains them, so never in production$' "in a namespace called production it is refused"
 clean "and leaves nothing"
