@@ -194,7 +194,8 @@ slave_ready() {
 
 slave_pid=
 slave_start() {
-	as "$slave" "$build/bin/byoci-slave" -n "$BYOCI_NAMESPACE" serve >>"$scratch/slave.log" 2>&1 </dev/null &
+	setpriv --reuid="$slave" --regid="$slave" --clear-groups "$build/bin/byoci-slave" -n "$BYOCI_NAMESPACE" serve \
+		>>"$scratch/slave.log" 2>&1 </dev/null &
 	slave_pid=$!
 	disown
 	comes 10 slave_answers
