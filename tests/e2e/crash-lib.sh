@@ -164,6 +164,11 @@ query_build() {
 		ORDER BY builds.id DESC LIMIT 1"
 }
 
+# The process that the brain reads proposals with, which stays as long as that brain does.
+is_reader() {
+	[ "$(cut -d' ' -f4 "/proc/$1/stat" 2>/dev/null)" = "${crash_pid[brain]:-none}" ] && grep -qz -e '^--serve$' "/proc/$1/cmdline"
+}
+
 # What is left of builds, workers and landings, one a line.
 leftovers() {
 	local pid
@@ -171,7 +176,7 @@ leftovers() {
 	for pid in $(find /proc/[0-9]*/exe -maxdepth 0 -lname "$bin/*" 2>/dev/null | cut -d/ -f3); do
 		case " ${crash_pid[*]} " in
 		*" $pid "*) ;;
-		*) [ ! -d "/proc/$pid" ] || echo "process $pid: $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)" ;;
+		*) is_reader "$pid" || [ ! -d "/proc/$pid" ] || echo "process $pid: $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)" ;;
 		esac
 	done
 	ps -eo uid=,pid=,args= | awk -v first="$ids_first" -v count="$ids_count" '$1 >= first && $1 < first + count { print "process of a worker: " $0 }'
