@@ -120,7 +120,7 @@ static int add_tokens(struct list *list, const char *account, struct err *err)
 	return add(list, &items[0], err) < 0 || add(list, &items[1], err) < 0 ? -1 : 0;
 }
 
-/* Where a project is not on this machine: the keys that it is read with, and its account's tokens. */
+/* Where a project is read over ssh: the keys for that. Its account's tokens. */
 static int add_remote(struct list *list, struct err *err)
 {
 	const struct vault_item keys[] = {
@@ -134,7 +134,7 @@ static int add_remote(struct list *list, struct err *err)
 		if (conf_text(list->conf, section, "repository.read", &place, err) < 0 ||
 			conf_text(list->conf, section, "account", &account, err) < 0 || add_tokens(list, account, err) < 0)
 			return -1;
-		if (place[0] != '/' && (add(list, &keys[0], err) < 0 || add(list, &keys[1], err) < 0))
+		if (strncmp(place, "ssh://", 6) == 0 && (add(list, &keys[0], err) < 0 || add(list, &keys[1], err) < 0))
 			return -1;
 	}
 	return 0;
