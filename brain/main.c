@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/strv.h"
 #include "build/build.h"
+#include "build/keep.h"
 #include "build/local.h"
 #include "build/premake.h"
 #include "calls/calls.h"
@@ -48,11 +49,14 @@ static const struct wire land_wire = {.option = "land.socket", .limit_ms = 60000
 
 static const struct wire premake_wire = {.option = "slave.socket", .limit_ms = 10000, .once = true};
 
+static const struct wire keep_wire = {.option = "slave.socket", .limit_ms = 25000, .once = true};
+
 static const struct calls_performer performers[] = {
 	{.kind = READ_PROPOSAL, .at_once = 4, .begin = read_begin, .drop = read_drop},
 	{.kind = READ_LIST, .at_once = 1, .begin = read_begin, .drop = read_drop},
 	{.kind = EXECUTOR_KIND, .at_once = 8, .begin = local_begin, .cancel = local_cancel, .drop = local_drop},
 	{.kind = PREMAKE_KIND, .at_once = 2, .about = &premake_wire, .begin = wire_begin, .drop = wire_drop},
+	{.kind = KEEP_KIND, .at_once = 4, .about = &keep_wire, .begin = wire_begin, .drop = wire_drop},
 	{.kind = LANDING_KIND, .at_once = 8, .about = &land_wire, .begin = wire_begin, .drop = wire_drop},
 	{.kind = REPORT_KIND, .at_once = 4, .about = &land_wire, .begin = wire_begin, .drop = wire_drop},
 	{.kind = NULL},
@@ -207,7 +211,8 @@ static int start(struct parts *parts, struct err *err)
 	parts->hook = parts->pages ? hook_new(brain, err) : NULL;
 	if (!parts->hook)
 		return -1;
-	brain->ears = (struct brain_ears){.log_grew = pages_log_grew, .cookie = parts->pages};
+	brain->ears = (struct brain_ears){.log_grew = pages_log_grew, .cookie = parts->pages, .asked = control_asked,
+		.asker = parts->control};
 	parts->reconcile = reconcile_new(brain);
 	parts->term = loop_signal(brain->loop, SIGTERM, on_end, brain->loop);
 	parts->interrupt = loop_signal(brain->loop, SIGINT, on_end, brain->loop);
@@ -224,7 +229,7 @@ static void stop(struct parts *parts)
 	loop_cancel(parts->hangup);
 	reconcile_free(parts->reconcile);
 	hook_free(parts->hook);
-	brain->ears.log_grew = NULL;
+	brain->ears = (struct brain_ears){.log_grew = NULL};
 	calls_release(brain);
 	helper_free(brain->helpers);
 	brain_release(brain);

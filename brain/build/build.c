@@ -7,6 +7,7 @@
 #include "base/crash.h"
 #include "base/jsonget.h"
 #include "build/executor.h"
+#include "build/keep.h"
 #include "build/premake.h"
 #include "build/wish.h"
 #include "forge/result.h"
@@ -216,6 +217,8 @@ static enum step step_answer(struct brain *brain, struct arena *arena, int64_t r
 	struct build_end end = {.merged = NULL, .line = NULL};
 	int other = premake_answered(brain, arena, ref, err), found;
 
+	if (other == 0)
+		other = keep_answered(brain, arena, ref, err);
 	if (other)
 		return other < 0 ? STEP_FAILED : STEP_DONE;
 	found = build_of_call(brain, arena, ref, &answer, &build, err);

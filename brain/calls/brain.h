@@ -12,6 +12,7 @@
 #ifndef BYOCI_CALLS_BRAIN_H
 #define BYOCI_CALLS_BRAIN_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -45,6 +46,9 @@ struct brain_stage {
 struct brain_ears {
 	void (*log_grew)(void *cookie, const char *build); /* bytes were added to its log, or it ended */
 	void *cookie;
+	/* What somebody asked through a call is answered: `reply`, or why->kind is set. In a step: it counts when brain_after() says so. */
+	void (*asked)(void *asker, int64_t call, const json_t *reply, const struct err *why);
+	void *asker;
 };
 
 struct brain {

@@ -151,6 +151,24 @@ static void print_show(const json_t *reply)
 			(long long)jsonget_integer_or(row, "took", 0));
 }
 
+/* Of the workers that stay after their tests. */
+static void print_kept(const json_t *reply)
+{
+	const json_t *kept = json_object_get(reply, "kept"), *row;
+	char since[32], expiry[32];
+	size_t i;
+
+	json_array_foreach(kept, i, row) printf("%s  %s%s%s  since %s until %s\n", text_of(row, "build"), text_of(row, "job"),
+		json_object_get(row, "proposal") ? " of " : "", jsonget_string_or(row, "proposal", ""),
+		when(jsonget_integer_or(row, "since", 0), since), when(jsonget_integer_or(row, "expiry", 0), expiry));
+	puts(i ? "byoci-slave shell BUILD, on the slave's machine, is a shell in one; byoci discard BUILD ends one" : "no worker is kept");
+}
+
+static void print_said(const json_t *reply)
+{
+	puts(text_of(reply, "text"));
+}
+
 struct ask {
 	const struct verb_call *call;
 	int fd;
@@ -187,7 +205,8 @@ static int print_reply(const struct verb_call *call, const json_t *reply)
 	static const struct {
 		const char *verb;
 		void (*print)(const json_t *reply);
-	} forms[] = {{"status", print_status}, {"queue", print_queue}, {"why", print_why}, {"show", print_show}};
+	} forms[] = {{"status", print_status}, {"queue", print_queue}, {"why", print_why}, {"show", print_show},
+		{"kept", print_kept}, {"keep", print_said}, {"discard", print_said}};
 
 	if (call->json) {
 		json_dumpf(reply, stdout, JSON_COMPACT);
@@ -241,13 +260,14 @@ static const char *name_in(const char *about)
 static json_t *make_args(const char *verb, const char *words, const char *project)
 {
 	const char *about = words ? name_in(words) : NULL;
-	bool named = about && !(strcmp(verb, "show") == 0 && spec_build_valid(about));
+	bool build = about && (strcmp(verb, "keep") == 0 || strcmp(verb, "discard") == 0 ||
+		(strcmp(verb, "show") == 0 && spec_build_valid(about)));
 
 	if (!about)
 		return json_object();
 	if (strcmp(verb, "why") == 0 && about == words && strspn(about, "0123456789") == strlen(about) && !project)
 		return json_pack("{s:I}", "delivery", (json_int_t)strtoll(about, NULL, 10));
-	return json_pack("{s:s, s:s*}", named ? "proposal" : "build", about, "project", project);
+	return json_pack("{s:s, s:s*}", build ? "build" : "proposal", about, "project", project);
 }
 
 static int run(struct ask *ask, const char *about, const char *project, bool follow)
@@ -267,7 +287,7 @@ static int run(struct ask *ask, const char *about, const char *project, bool fol
 
 static bool needs_name(const char *verb)
 {
-	return strcmp(verb, "status") != 0 && strcmp(verb, "queue") != 0;
+	return strcmp(verb, "status") != 0 && strcmp(verb, "queue") != 0 && strcmp(verb, "kept") != 0;
 }
 
 int ask_verb(const struct verb_call *call)

@@ -49,6 +49,24 @@ static const struct verb verbs[] = {
 		.help = "Control characters are escaped.\n\n  -f  goes on until the build has ended",
 	},
 	{
+		.name = "keep", .run = ask_verb,
+		.arguments = "BUILD [--json]",
+		.summary = "Asks that the worker of a running build is kept.",
+		.help = "When its tests have ended, whatever they say, it stays, stopped, with its disk, as long as keep.limit allows.",
+	},
+	{
+		.name = "kept", .run = ask_verb,
+		.arguments = "[--json]",
+		.summary = "Shows the workers that are kept, and until when.",
+		.help = "byoci-slave shell BUILD, on the slave's machine, is a shell in one.",
+	},
+	{
+		.name = "discard", .run = ask_verb,
+		.arguments = "BUILD [--json]",
+		.summary = "Ends the kept worker of a build.",
+		.help = "Nothing of it is left then.",
+	},
+	{
 		.name = "propose", .run = propose_verb,
 		.arguments = "[--project P] [--target BRANCH] [--name NAME] [-m TEXT] [-k KEY] [--repository FOLDER] [COMMIT]",
 		.summary = "Proposes a commit for a gated branch.",

@@ -7,12 +7,14 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/jsonget.h"
 #include "base/log.h"
 #include "build/build.h"
+#include "build/keep.h"
 #include "forge/outcome.h"
 #include "forge/spec.h"
 #include "forge/text.h"
@@ -21,10 +23,20 @@
 
 enum { GROUPS_MAXIMUM = 256, LOG_PIECE = 128 * 1024 };
 
+/* A connection that waits for the answer to a call. */
+struct waiting {
+	TAILQ_ENTRY(waiting) link;
+	struct lines *lines;
+	int64_t call;
+	bool fresh;     /* the call's row is not on disk yet */
+	json_t *answer; /* known, and not on disk yet; NULL */
+};
+
 struct control {
 	struct brain *brain;
 	struct lines_server *server;
 	struct arena *arena;
+	TAILQ_HEAD(, waiting) waiting;
 };
 
 typedef json_t *verb_fn(struct brain *brain, struct arena *arena, const json_t *args, struct err *err);
@@ -159,30 +171,124 @@ static int exit_of(enum err_kind kind)
 	return outcome_exit(OUTCOME_INFRASTRUCTURE);
 }
 
-static json_t *answer(struct control *control, const json_t *message)
+static json_t *error_json(const struct err *err)
 {
+	return json_pack("{s:o, s:i}", "error", text_json(err->text), "exit", exit_of(err->kind));
+}
+
+static void end_waiting(struct control *control, struct waiting *waiting)
+{
+	TAILQ_REMOVE(&control->waiting, waiting, link);
+	json_decref(waiting->answer);
+	free(waiting);
+}
+
+static struct waiting *waiting_of(struct control *control, const struct lines *lines)
+{
+	struct waiting *waiting;
+
+	TAILQ_FOREACH(waiting, &control->waiting, link)
+		if (waiting->lines == lines)
+			return waiting;
+	return NULL;
+}
+
+/* The turn has ended: what is on disk now can be told. An answer that is not comes again, a call that is not never begins. */
+static void on_turn(void *cookie, bool kept)
+{
+	struct control *control = cookie;
+	struct waiting *waiting, *next;
+	struct err lost = {.kind = ERR_NONE};
+
+	err_set(&lost, ERR_SYSTEM, "the state can't be written: see the log of byoci-brain");
+	for (waiting = TAILQ_FIRST(&control->waiting); waiting; waiting = next) {
+		next = TAILQ_NEXT(waiting, link);
+		if (!kept) {
+			json_decref(waiting->answer);
+			waiting->answer = waiting->fresh ? error_json(&lost) : NULL;
+		}
+		waiting->fresh = false;
+		if (!waiting->answer)
+			continue;
+		lines_send(waiting->lines, json_incref(waiting->answer));
+		end_waiting(control, waiting);
+	}
+}
+
+void control_asked(void *cookie, int64_t call, const json_t *reply, const struct err *why)
+{
+	struct control *control = cookie;
+	struct waiting *waiting;
+	bool any = false;
+
+	TAILQ_FOREACH(waiting, &control->waiting, link) {
+		if (waiting->call != call)
+			continue;
+		json_decref(waiting->answer);
+		waiting->answer = why->kind == ERR_NONE ? json_pack("{s:O}", "reply", reply) : error_json(why);
+		any = true;
+	}
+	if (any)
+		brain_after(control->brain, on_turn, control);
+}
+
+/* keep, kept and discard: NULL when the answer comes later. */
+static json_t *ask_slave(struct control *control, struct lines *lines, const char *verb, const json_t *args)
+{
+	const char *build = NULL;
+	struct waiting *waiting;
+	struct err err = {.kind = ERR_NONE};
+	int64_t call;
+
+	if (waiting_of(control, lines)) {
+		err_set(&err, ERR_USAGE, "this connection waits for an answer already");
+		return error_json(&err);
+	}
+	if ((strcmp(verb, "kept") != 0 && jsonget_string(args, "build", &build, &err) < 0) ||
+		keep_ask(control->brain, control->arena, verb, build, &call, &err) < 0)
+		return error_json(&err);
+	waiting = calloc(1, sizeof *waiting);
+	if (!waiting)
+		err_fatal("out of memory");
+	*waiting = (struct waiting){.lines = lines, .call = call, .fresh = true};
+	TAILQ_INSERT_TAIL(&control->waiting, waiting, link);
+	brain_after(control->brain, on_turn, control);
+	return NULL;
+}
+
+static json_t *answer(struct control *control, struct lines *lines, const json_t *message)
+{
+	static const char *const slaves[] = {"keep", "kept", "discard"};
+	const json_t *args = json_object_get(message, "args");
 	struct err err = {.kind = ERR_NONE};
 	const char *verb = jsonget_string_or(message, "verb", "");
 	json_t *reply = NULL;
 
 	arena_reset(control->arena);
+	for (size_t i = 0; i < sizeof slaves / sizeof slaves[0]; i++)
+		if (strcmp(slaves[i], verb) == 0)
+			return ask_slave(control, lines, verb, args);
 	err_set(&err, ERR_USAGE, "this brain knows no verb \"%.40s\": is it of another version?", verb);
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
 		if (strcmp(verbs[i].name, verb) == 0) {
 			err_clear(&err);
-			reply = verbs[i].run(control->brain, control->arena, json_object_get(message, "args"), &err);
+			reply = verbs[i].run(control->brain, control->arena, args, &err);
 			break;
 		}
-	if (reply)
-		return json_pack("{s:o}", "reply", reply);
-	return json_pack("{s:o, s:i}", "error", text_json(err.text), "exit", exit_of(err.kind));
+	return reply ? json_pack("{s:o}", "reply", reply) : error_json(&err);
 }
 
 static void on_message(void *cookie, struct lines *lines, const json_t *message, const struct err *err)
 {
+	struct control *control = cookie;
+	struct waiting *waiting = message ? NULL : waiting_of(control, lines);
+	json_t *said = message ? answer(control, lines, message) : NULL;
+
 	(void)err;
-	if (message)
-		lines_send(lines, answer(cookie, message));
+	if (waiting)
+		end_waiting(control, waiting);
+	if (said)
+		lines_send(lines, said);
 }
 
 /* The folder's group lets them in; this is the second look. */
@@ -221,6 +327,7 @@ struct control *control_new(struct brain *brain, struct err *err)
 		err_fatal("out of memory");
 	control->brain = brain;
 	control->arena = arena_new();
+	TAILQ_INIT(&control->waiting);
 	if (conf_text(brain->conf, NULL, "brain.socket", &path, err) < 0)
 		goto err1;
 	control->server = lines_serve(brain->loop, path, on_accept, on_message, control, err);

@@ -45,7 +45,7 @@ int verb_options(const struct verb_call *call, const struct verb_option *options
 /* The folder that stands before /etc: BYOCI_ROOT (tests), or "". */
 const char *verb_root(void);
 
-verb_fn ask_verb;             /* ask.c: speaks to the brain's control socket: status, queue, why, show, log */
+verb_fn ask_verb;             /* ask.c: speaks to the brain's control socket: status, queue, why, show, log, keep … */
 verb_fn config_verb;          /* config.c */
 verb_fn secrets_verb;         /* secrets.c */
 verb_fn propose_verb;         /* propose.c */
