@@ -261,7 +261,9 @@ if [[ scenario =~ $only ]]; then
 	# What a git that died in the middle of a fetch leaves in the clones of slave and landing daemon.
 	for folder in slave land; do
 		for clone in "$state/$folder"/trees/*.git; do
-			touch "$clone/refs/byoci/source.lock" && chown --reference="$clone" "$clone/refs/byoci/source.lock"
+			for ref in "$clone"/refs/byoci/*source; do
+				touch "$ref.lock" && chown --reference="$clone" "$ref.lock"
+			done
 		done
 	done
 	proposed_and_approved locked
