@@ -142,7 +142,7 @@ in_host ip address delete 10.213.0.200/30 dev up0
 worker_kill TERM
 ok "byoci-worker makes the rules when it starts" worker_start
 bridge=byo$(printf %s "$BYOCI_NAMESPACE" | sha256sum | cut -c1-8)
-ok "and the bridge" in_host ip link show "$bridge" >/dev/null
+ok "and the bridge" [ -n "$(in_host ip link show "$bridge" 2>/dev/null)" ]
 runs_as nat nat <<-SH
 	$ask
 	cat /etc/resolv.conf
