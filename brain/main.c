@@ -15,11 +15,15 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strv.h"
-#include "build/build.h"
+#include "build/build_inbox.h"
+#include "build/executor.h"
 #include "build/keep.h"
-#include "build/local.h"
+#include "build/masters.h"
 #include "build/premake.h"
+#include "build/watch.h"
 #include "calls/calls.h"
+#include "calls/history.h"
+#include "calls/turn.h"
 #include "calls/wire.h"
 #include "conf/reload.h"
 #include "ctl/control.h"
@@ -28,7 +32,7 @@
 #include "intake/hook.h"
 #include "landing/landing.h"
 #include "proposal/helper.h"
-#include "proposal/proposal.h"
+#include "proposal/proposal_inbox.h"
 #include "proposal/read.h"
 #include "proposal/reconcile.h"
 #include "report/report.h"
@@ -38,9 +42,9 @@
 #define DESCRIPTORS 8192
 
 static const struct brain_stage stages[STAGE_COUNT] = {
-	[STAGE_PROPOSAL] = {"proposal", proposal_handlers},
+	[STAGE_PROPOSAL] = {"proposal", proposal_inbox_handlers},
 	[STAGE_GATE] = {"gate", gate_handlers},
-	[STAGE_BUILD] = {"build", build_handlers},
+	[STAGE_BUILD] = {"build", build_inbox_handlers},
 	[STAGE_LANDING] = {"landing", landing_handlers},
 	[STAGE_REPORT] = {"report", report_handlers},
 };
@@ -51,13 +55,16 @@ static const struct wire premake_wire = {.option = "slave.socket", .limit_ms = 1
 
 static const struct wire keep_wire = {.option = "slave.socket", .limit_ms = 25000, .once = true};
 
+static const struct wire status_wire = {.option = "slave.socket", .limit_ms = 5000, .once = true};
+
 static const struct calls_performer performers[] = {
 	{.kind = READ_PROPOSAL, .at_once = 4, .begin = read_begin, .drop = read_drop},
 	{.kind = READ_LIST, .at_once = 1, .begin = read_begin, .drop = read_drop},
-	{.kind = EXECUTOR_KIND, .at_once = 8, .begin = local_begin, .cancel = local_cancel, .drop = local_drop},
+	{.kind = EXECUTOR_KIND, .at_once = 256, .begin = executor_begin, .cancel = executor_cancel, .drop = executor_drop},
 	{.kind = PREMAKE_KIND, .at_once = 2, .about = &premake_wire, .begin = wire_begin, .drop = wire_drop},
 	{.kind = KEEP_KIND, .at_once = 4, .about = &keep_wire, .begin = wire_begin, .drop = wire_drop},
-	{.kind = LANDING_KIND, .at_once = 8, .about = &land_wire, .begin = wire_begin, .drop = wire_drop},
+	{.kind = KEEP_STATUS_KIND, .at_once = 1, .about = &status_wire, .begin = wire_begin, .drop = wire_drop},
+	{.kind = LANDING_KIND, .at_once = 8, .about = &land_wire, .begin = landing_begin, .drop = landing_drop},
 	{.kind = REPORT_KIND, .at_once = 4, .about = &land_wire, .begin = wire_begin, .drop = wire_drop},
 	{.kind = NULL},
 };
@@ -70,6 +77,8 @@ struct parts {
 	struct hook *hook;
 	struct pages *pages;
 	struct reconcile *reconcile;
+	struct watch *watch;
+	struct history *history;
 	struct loop_source *term, *interrupt, *hangup;
 };
 
@@ -141,6 +150,7 @@ static void on_hangup(void *cookie)
 	parts->conf = conf;
 	parts->brain.conf = conf;
 	helper_renew(parts->brain.helpers);
+	masters_renew(parts->brain.masters);
 }
 
 /* The folder of this very program. */
@@ -204,16 +214,19 @@ static int start(struct parts *parts, struct err *err)
 	parts->control = control_new(brain, err);
 	if (!parts->control || store_open(&brain->store, arena_printf(parts->arena, "%s/state.db", brain->folder), err) < 0)
 		return -1;
-	if (brain_init(brain, err) < 0 || calls_init(brain, performers, err) < 0)
+	if (turn_init(brain, err) < 0 || calls_init(brain, performers, err) < 0)
 		return -1;
 	brain->helpers = helper_new(brain);
+	brain->masters = masters_new(brain);
 	parts->pages = pages_new(brain, err);
 	parts->hook = parts->pages ? hook_new(brain, err) : NULL;
 	if (!parts->hook)
 		return -1;
 	brain->ears = (struct brain_ears){.log_grew = pages_log_grew, .cookie = parts->pages, .asked = control_asked,
-		.asker = parts->control};
+		.asker = parts->control, .pushed = premake_pushed};
 	parts->reconcile = reconcile_new(brain);
+	parts->watch = watch_new(brain);
+	parts->history = history_new(brain);
 	parts->term = loop_signal(brain->loop, SIGTERM, on_end, brain->loop);
 	parts->interrupt = loop_signal(brain->loop, SIGINT, on_end, brain->loop);
 	parts->hangup = loop_signal(brain->loop, SIGHUP, on_hangup, parts);
@@ -228,11 +241,14 @@ static void stop(struct parts *parts)
 	loop_cancel(parts->interrupt);
 	loop_cancel(parts->hangup);
 	reconcile_free(parts->reconcile);
+	watch_free(parts->watch);
+	history_free(parts->history);
 	hook_free(parts->hook);
 	brain->ears = (struct brain_ears){.log_grew = NULL};
 	calls_release(brain);
 	helper_free(brain->helpers);
-	brain_release(brain);
+	masters_free(brain->masters);
+	turn_release(brain);
 	pages_free(parts->pages);
 	control_free(parts->control);
 	store_close(brain->store);

@@ -9,19 +9,23 @@
 #include "conf/conf.h"
 #include "forge/outcome.h"
 #include "forge/spec.h"
+#include "slaves/agent/agent.h"
+#include "slaves/agent/client.h"
+#include "slaves/agent/guest.h"
+#include "slaves/agent/shell.h"
+#include "slaves/agent/usher.h"
 #include "slaves/land/byhand.h"
-#include "slaves/test/artefacts.h"
-#include "slaves/test/backings.h"
-#include "slaves/test/client.h"
 #include "slaves/land/draft.h"
 #include "slaves/land/land_serve.h"
 #include "slaves/land/lander.h"
+#include "slaves/record/artefacts.h"
+#include "slaves/record/reports.h"
+#include "slaves/serve/backings.h"
+#include "slaves/serve/serve.h"
 #include "slaves/test/leader.h"
 #include "slaves/test/premade.h"
 #include "slaves/test/prepare.h"
-#include "slaves/test/reports.h"
-#include "slaves/test/serve.h"
-#include "slaves/test/shell.h"
+#include "slaves/test/probe.h"
 #include "slaves/test/standby.h"
 #include "slaves/tree/tidy.h"
 
@@ -33,8 +37,8 @@ struct invocation {
 	const char *verb;
 	const char *operands[OPERANDS_MAXIMUM];
 	size_t operand_count;
-	const char *spec, *result, *project;
-	bool land, detach, force, refresh, json, help, version;
+	const char *spec, *result, *project, *script;
+	bool work, land, detach, force, refresh, json, help, version;
 };
 
 struct verb {
@@ -86,6 +90,22 @@ static int run_shell(const struct program *program, const struct invocation *inv
 	return shell_verb(program, invocation->operands[0]);
 }
 
+static int run_author(const struct program *program, const struct invocation *invocation)
+{
+	return guest_verb(program, invocation->operands[0], invocation->operands[1]);
+}
+
+static int run_author_key(const struct program *program, const struct invocation *invocation)
+{
+	return guest_key(program, invocation->operands[0], invocation->operands[1]);
+}
+
+static int run_usher(const struct program *program, const struct invocation *invocation)
+{
+	(void)invocation;
+	return usher_verb(program);
+}
+
 static int run_land(const struct program *program, const struct invocation *invocation)
 {
 	const struct client_call call = {.spec = invocation->spec, .result = invocation->result};
@@ -115,15 +135,30 @@ static int run_land_approved(const struct program *program, const struct invocat
 {
 	const struct byhand byhand = {
 		.project = invocation->project, .target = invocation->operands[0], .force = invocation->force};
+	bool unread;
 
 	if (!byhand.project)
 		return usage("land-approved needs --project NAME", NULL);
-	return byhand_land_approved(program, &byhand);
+	int status = byhand_land_approved(program, &byhand, &unread);
+	return unread && status == outcome_exit(OUTCOME_NOTHING) ? outcome_exit(OUTCOME_INFRASTRUCTURE) : status;
+}
+
+static int run_agent(const struct program *program, const struct invocation *invocation)
+{
+	const struct agent_call call = {.kind = invocation->operands[0], .target = invocation->operands[1], .project = invocation->project,
+		.script = invocation->script, .work = invocation->work};
+
+	return agent_verb(program, &call);
 }
 
 static int run_standby(const struct program *program, const struct invocation *invocation)
 {
 	return standby_verb(program, invocation->operands[0], invocation->operands[1], (int)strtol(invocation->operands[2], NULL, 10));
+}
+
+static int run_spare(const struct program *program, const struct invocation *invocation)
+{
+	return standby_spare_verb(program, (int)strtol(invocation->operands[0], NULL, 10));
 }
 
 static int run_backing(const struct program *program, const struct invocation *invocation)
@@ -143,11 +178,10 @@ static int run_leader(const struct program *program, const struct invocation *in
 	return leader_verb(program, invocation->operands[0], (int)claim);
 }
 
-static int run_prepare(const struct program *program, const struct invocation *invocation)
+static int run_probe(const struct program *program, const struct invocation *invocation)
 {
-	if (!spec_build_valid(invocation->operands[0]))
-		return usage("not the id of a build", invocation->operands[0]);
-	return prepare_verb(program, invocation->operands[0]);
+	(void)invocation;
+	return probe_verb(program);
 }
 
 static int run_count(const struct program *program, const struct invocation *invocation)
@@ -158,7 +192,7 @@ static int run_count(const struct program *program, const struct invocation *inv
 
 static int run_premake(const struct program *program, const struct invocation *invocation)
 {
-	return premade_verb(program, invocation->operands[0]);
+	return premade_verb(program, invocation->operands[0], prepare_beforehand);
 }
 
 static int run_tidy(const struct program *program, const struct invocation *invocation)
@@ -192,12 +226,19 @@ static const struct verb verbs[] = {
 	{"approved", "--project NAME TARGET", "list the approved proposals of a target; 3 when there is none", 1, 1, false, run_approved},
 	{"land-approved", "--project NAME [--force] TARGET", "while the brain is down: test, land and report what is approved", 1, 1,
 		false, run_land_approved},
+	{"agent", "[--project NAME] [--script FILE] KIND [TARGET]",
+		"what a Jenkins job runs: test, check, land, away, refresh, reap, health, as BRAIN_BUILD, SPEC, RESULT and FORCE say", 1, 2, false,
+		run_agent},
+	{"author", NULL, NULL, 2, 2, false, run_author},
+	{"author-key", NULL, NULL, 2, 2, false, run_author_key},
+	{"usher", NULL, NULL, 0, 0, true, run_usher},
 	{"standby", NULL, NULL, 3, 3, true, run_standby},
+	{"spare", NULL, NULL, 1, 1, true, run_spare},
 	{"backing", "build [--refresh] NAME | list [--json] | show [--json] NAME | prune",
 		"build what tests run on, or make it anew; list what there is; remove what nobody needs", 1, 2, false, run_backing},
 	{"leader", NULL, NULL, 1, 2, true, run_leader},
-	{"prepare", NULL, NULL, 1, 1, true, run_prepare},
 	{"count", NULL, NULL, 0, 0, false, run_count},
+	{"probe", NULL, NULL, 0, 0, true, run_probe},
 	{"premake", NULL, NULL, 1, 1, true, run_premake},
 	{"tidy", NULL, NULL, 1, 1, true, run_tidy},
 	{"lander", NULL, NULL, 0, 0, true, run_lander},
@@ -249,6 +290,7 @@ static int parse(struct invocation *invocation, int argc, char **argv)
 		{"--result", &invocation->result, NULL}, {"--project", &invocation->project, NULL}, {"--land", NULL, &invocation->land},
 		{"--detach", NULL, &invocation->detach}, {"--force", NULL, &invocation->force},
 		{"--refresh", NULL, &invocation->refresh}, {"--json", NULL, &invocation->json},
+		{"--script", &invocation->script, NULL}, {"--work", NULL, &invocation->work},
 		{"--help", NULL, &invocation->help}, {"-h", NULL, &invocation->help}, {"--version", NULL, &invocation->version},
 	};
 	bool options = true;
@@ -306,7 +348,7 @@ int main(int argc, char **argv)
 	} else if (status == 0 && invocation.version) {
 		printf("byoci-slave %s\n", BYOCI_VERSION);
 	} else if (status == 0 && !invocation.verb) {
-		status = usage("what is to be done?", NULL);
+		status = usage("no verb was given", NULL);
 	} else if (status == 0) {
 		const struct verb *verb = NULL;
 		for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)

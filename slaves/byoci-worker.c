@@ -27,17 +27,18 @@
 #include "base/sock.h"
 #include "base/strv.h"
 #include "conf/conf.h"
-#include "slaves/worker/backing.h"
-#include "slaves/worker/backing_list.h"
-#include "slaves/worker/backing_prune.h"
-#include "slaves/worker/cage.h"
-#include "slaves/worker/cgroup.h"
+#include "slaves/backing/backing.h"
+#include "slaves/backing/backing_list.h"
+#include "slaves/backing/backing_prune.h"
+#include "slaves/backing/making.h"
+#include "slaves/backing/refresh.h"
+#include "slaves/cage/cage.h"
+#include "slaves/cage/ids.h"
+#include "slaves/cage/slot.h"
+#include "slaves/confine/cgroup.h"
+#include "slaves/confine/nat.h"
 #include "slaves/worker/handler.h"
-#include "slaves/worker/ids.h"
-#include "slaves/worker/making.h"
-#include "slaves/worker/nat.h"
-#include "slaves/worker/refresh.h"
-#include "slaves/worker/slot.h"
+#include "slaves/worker/worker_wire.h"
 
 #define REAP_EVERY_MS 60000
 #define REFRESH_AGAIN_US (60 * INT64_C(1000000)) /* after one that failed */
@@ -265,7 +266,7 @@ static int read_configuration(struct server *server, struct err *err)
 	if (ids.first + ids.count > IDS_END)
 		return err_set(err, ERR_CONFIG,
 			"worker.ids.first = %lld: %lld slots and one more of %d ids do not fit below %lld: choose a smaller one",
-			(long long)ids.first, (long long)(slots + kept), CAGE_IDS, IDS_END);
+			(long long)ids.first, (long long)(slots + kept), ROOTFS_IDS, IDS_END);
 	if (ids_check(&ids, conf_namespace(server->conf), root, err) < 0)
 		return -1;
 	user = getpwnam(name);
@@ -292,7 +293,8 @@ static int start(struct server *server, struct err *err)
 
 	if (geteuid() != 0)
 		return err_set(err, ERR_USAGE, "must be run by root: workers take mounts and id maps");
-	if (conf_check(server->conf, err) < 0 || read_configuration(server, err) < 0 || cgroup_step_aside(server->arena, err) < 0)
+	if (conf_check(server->conf, err) < 0 || read_configuration(server, err) < 0 ||
+		cgroup_settle(server->arena, conf_namespace(server->conf), err) < 0)
 		return -1;
 	settle_network(server);
 	if (conf_text(server->conf, NULL, "worker.socket", &path, err) < 0 || set_up_signals(server, err) < 0)
@@ -342,7 +344,7 @@ static int make_backing(const struct server *server, const char *name, bool agai
 	char digest[JOB_DIGEST_SIZE];
 	struct err err = {0};
 
-	if (cgroup_step_aside(server->arena, &err) < 0 || backing_build(&want, digest, &err) < 0)
+	if (cgroup_settle(server->arena, conf_namespace(server->conf), &err) < 0 || backing_build(&want, digest, &err) < 0)
 		return fail(&err);
 	printf("%s\n", digest);
 	return 0;

@@ -1,8 +1,6 @@
 /*
- * Memory that ends all at once: one arena for each step, request or command.
- * Out of memory ends the process: everything that matters is on disk before it
- * is acted on, so a restart loses nothing (DESIGN: a restart loses and doubles
- * nothing). Not for threads.
+ * Memory that ends all at once: one arena for each step, request or command. Out of memory ends the process: everything that matters is
+ * on disk before it is acted on, so a restart loses and doubles nothing (promise 6). Not for threads.
  */
 #ifndef BYOCI_BASE_ARENA_H
 #define BYOCI_BASE_ARENA_H

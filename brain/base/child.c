@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #define SEARCH_PATH "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 #define DEFAULT_MAXIMUM (1024 * 1024)
 #define DEFAULT_LIMIT_MS 60000
+#define STACK ((size_t)64 * 1024) /* of a child until it executes its program */
 
 static const char *const default_environment[] = {"PATH=" SEARCH_PATH, "HOME=/", "LC_ALL=C.UTF-8", NULL};
 
@@ -119,25 +121,35 @@ static int place_descriptors(const struct child *child)
 	return 0;
 }
 
-static _Noreturn void become(const struct child *child, const char *path, int report, pid_t parent)
-{
-	const char *const *environment = child->environment ? child->environment : default_environment;
+/* What a child needs to know until it executes its program. */
+struct birth {
+	const struct child *child;
+	const char *path;
+	int report;
+	pid_t parent;
+};
 
-	report = fcntl(report, F_DUPFD_CLOEXEC, 3);
+static int become(void *cookie)
+{
+	const struct birth *birth = cookie;
+	const struct child *child = birth->child;
+	const char *const *environment = child->environment ? child->environment : default_environment;
+	int report = fcntl(birth->report, F_DUPFD_CLOEXEC, 3);
+
 	if (report < 0)
 		_exit(126);
 	if ((child->session ? setsid() : setpgid(0, 0)) < 0)
 		fail(report, STAGE_SESSION);
 	if (child->dies_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		fail(report, STAGE_PARENT);
-	if (child->dies_with_parent && getppid() != parent) /* it ended before prctl could hear of it */
+	if (child->dies_with_parent && getppid() != birth->parent) /* it ended before prctl could hear of it */
 		_exit(126);
 	if (place_descriptors(child) < 0)
 		fail(report, STAGE_DESCRIPTORS);
 	if (chdir(child->directory ? child->directory : "/") < 0)
 		fail(report, STAGE_DIRECTORY);
 	reset_signals();
-	execve(path, (char *const *)(uintptr_t)child->argv, (char *const *)(uintptr_t)environment);
+	execve(birth->path, (char *const *)(uintptr_t)child->argv, (char *const *)(uintptr_t)environment);
 	fail(report, STAGE_EXEC);
 }
 
@@ -159,21 +171,27 @@ static int await_exec(int report, const char *name, struct err *err)
 	return err_set_errno(err, failure.number, "%s: %s", name, stage_texts[failure.stage]);
 }
 
-/* Forks with every signal blocked: no handler of ours runs in the child. */
+/*
+ * Every signal is blocked meanwhile: no handler of ours runs in the child. It shares our memory until it executes its program, and we
+ * wait for that, as in vfork(2): copying the page tables of a process, only to drop them, would take longer than all the rest. It has a
+ * stack of its own, and its descriptors, signal handlers and folder are copies.
+ */
 static pid_t start(const struct child *child, const char *path, int report)
 {
+	struct birth birth = {.child = child, .path = path, .report = report, .parent = getpid()};
+	char *stack = malloc(STACK);
 	sigset_t all, before;
-	pid_t parent = getpid();
 	pid_t pid;
 	int number;
 
+	if (!stack)
+		return -1;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
-	pid = fork();
-	if (pid == 0)
-		become(child, path, report, parent);
+	pid = clone(become, stack + STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, &birth);
 	number = errno;
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	free(stack);
 	errno = number;
 	return pid;
 }
@@ -224,14 +242,25 @@ err1:
 	return -1;
 }
 
-/* One run: what it is given, what is collected. */
-struct run {
-	const char *name;
-	pid_t pid;
-	int pidfd;
-	int fds[2]; /* reading ends of its standard output and error; -1: at its end */
-	struct buf *bufs[2];
-};
+int child_copy(const struct child_task *task, pid_t *pid, struct err *err)
+{
+	pid_t parent = getpid(), copy = fork();
+
+	if (copy < 0)
+		return err_set_errno(err, errno, "no new process");
+	if (copy > 0) {
+		*pid = copy;
+		return 0;
+	}
+	struct child child = CHILD_INIT;
+	child.out = task->out;
+	child.err = STDERR_FILENO;
+	if (setpgid(0, 0) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent || place_descriptors(&child) < 0 ||
+		close_range(3, ~0U, 0) < 0 || chdir("/") < 0)
+		_exit(126);
+	reset_signals();
+	_exit(task->act(task->cookie));
+}
 
 /* A file in memory: unlike a pipe it needs no writing beside the reading, and no SIGPIPE can come of it. */
 static int input_file(const struct child_input *input, struct err *err)
@@ -266,13 +295,13 @@ static void close_one(int *fd)
 }
 
 /* Starts it with pipes; on failure nothing is open. */
-static int run_start(struct run *run, const struct child *child, const struct child_input *input, struct err *err)
+static int run_start(struct child_running *run, const struct child *child, const struct child_input *input, struct err *err)
 {
 	struct child copy = *child;
 	int out[2], errors[2];
 	int in = -1;
 
-	if (input->bytes && (in = input_file(input, err)) < 0)
+	if (input->bytes && !input->from && (in = input_file(input, err)) < 0)
 		return -1;
 	if (pipe2(out, O_CLOEXEC) < 0) {
 		err_set_errno(err, errno, "%s: no pipe", run->name);
@@ -282,8 +311,8 @@ static int run_start(struct run *run, const struct child *child, const struct ch
 		err_set_errno(err, errno, "%s: no pipe", run->name);
 		goto err2;
 	}
-	copy.in = in;
-	copy.out = out[1];
+	copy.in = input->from ? *input->from : in;
+	copy.out = input->to ? *input->to : out[1];
 	copy.err = errors[1];
 	if (child_spawn(&copy, &run->pid, &run->pidfd, err) < 0)
 		goto err3;
@@ -304,8 +333,13 @@ err1:
 	return -1;
 }
 
+static struct buf *collected(const struct child_running *run, int i)
+{
+	return i == 0 ? &run->result->out : &run->result->err;
+}
+
 /* One read. 1: there may be more; 0: the end. */
-static int collect(struct run *run, int i, struct err *err)
+static int collect(struct child_running *run, int i, struct err *err)
 {
 	char part[16384];
 	ssize_t got = read(run->fds[i], part, sizeof part);
@@ -318,13 +352,13 @@ static int collect(struct run *run, int i, struct err *err)
 		close_one(&run->fds[i]);
 		return 0;
 	}
-	if (buf_add(run->bufs[i], part, (size_t)got) < 0)
-		return err_set(err, ERR_FULL, "%s: writes more than %zu bytes", run->name, run->bufs[i]->maximum);
+	if (buf_add(collected(run, i), part, (size_t)got) < 0)
+		return err_set(err, ERR_FULL, "%s: writes more than %zu bytes", run->name, collected(run, i)->maximum);
 	return 1;
 }
 
 /* After its end: what is in the pipes already. */
-static int drain(struct run *run, struct err *err)
+static int drain(struct child_running *run, struct err *err)
 {
 	for (int i = 0; i < 2; i++) {
 		struct pollfd ready = {.fd = run->fds[i], .events = POLLIN};
@@ -351,17 +385,15 @@ static int time_left(int64_t deadline_us)
 }
 
 /* Until the program has ended. */
-static int follow(struct run *run, int64_t limit_ms, struct err *err)
+static int follow(struct child_running *run, struct err *err)
 {
-	int64_t deadline = clock_monotonic_us() + limit_ms * 1000;
-
 	for (;;) {
 		struct pollfd ready[3] = {
 			{.fd = run->fds[0], .events = POLLIN},
 			{.fd = run->fds[1], .events = POLLIN},
 			{.fd = run->pidfd, .events = POLLIN},
 		};
-		int count = poll(ready, 3, time_left(deadline));
+		int count = poll(ready, 3, time_left(run->deadline_us));
 
 		if (count < 0 && errno != EINTR)
 			return err_set_errno(err, errno, "%s: cannot be waited for", run->name);
@@ -372,13 +404,13 @@ static int follow(struct run *run, int64_t limit_ms, struct err *err)
 			kill(-run->pid, SIGKILL); /* what it left running writes no more */
 			return drain(run, err);
 		}
-		if (clock_monotonic_us() >= deadline)
-			return err_set(err, ERR_TIMEOUT, "%s: not done after %lld ms", run->name, (long long)limit_ms);
+		if (clock_monotonic_us() >= run->deadline_us)
+			return err_set(err, ERR_TIMEOUT, "%s: not done after %lld ms", run->name, (long long)run->limit_ms);
 	}
 }
 
 /* Ends what is left of its group, while the unreaped leader still holds the group's number. */
-static int run_end(struct run *run, int *status, struct err *err)
+static int run_end(struct child_running *run, int *status, struct err *err)
 {
 	siginfo_t info = {.si_pid = 0};
 	int rc;
@@ -398,12 +430,10 @@ static int run_end(struct run *run, int *status, struct err *err)
 	return rc;
 }
 
-int child_run(const struct child *child, const struct child_input *input, struct child_result *result, struct err *err)
+int child_begin(const struct child *child, const struct child_input *input, struct child_result *result, struct child_running *run,
+	struct err *err)
 {
 	struct child_input given = input ? *input : (struct child_input){.bytes = NULL};
-	struct run run = {.name = child->argv[0], .pidfd = -1, .fds = {-1, -1}, .bufs = {&result->out, &result->err}};
-	struct err ignored;
-	int rc;
 
 	if (!given.maximum)
 		given.maximum = DEFAULT_MAXIMUM;
@@ -412,12 +442,33 @@ int child_run(const struct child *child, const struct child_input *input, struct
 	result->status = -1;
 	buf_init(&result->out, given.maximum);
 	buf_init(&result->err, given.maximum);
-	if (run_start(&run, child, &given, err) < 0)
-		return -1;
-	rc = follow(&run, given.limit_ms, err);
-	if (run_end(&run, &result->status, rc < 0 ? &ignored : err) < 0)
+	*run = (struct child_running){.name = child->argv[0], .pidfd = -1, .fds = {-1, -1}, .result = result, .limit_ms = given.limit_ms,
+		.deadline_us = clock_monotonic_us() + given.limit_ms * 1000};
+	return run_start(run, child, &given, err);
+}
+
+int child_end(struct child_running *run, struct err *err)
+{
+	struct err ignored;
+	int rc = follow(run, err);
+
+	if (run_end(run, &run->result->status, rc < 0 ? &ignored : err) < 0)
 		return -1;
 	return rc;
+}
+
+void child_abandon(struct child_running *run)
+{
+	struct err ignored;
+
+	run_end(run, &run->result->status, &ignored);
+}
+
+int child_run(const struct child *child, const struct child_input *input, struct child_result *result, struct err *err)
+{
+	struct child_running run;
+
+	return child_begin(child, input, result, &run, err) < 0 ? -1 : child_end(&run, err);
 }
 
 void child_result_release(struct child_result *result)

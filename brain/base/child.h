@@ -33,6 +33,18 @@ struct child {
  */
 int child_spawn(const struct child *child, pid_t *pid, int *pidfd, struct err *err);
 
+/*
+ * A copy of this process that calls `act` and exits with what that returns: where a program would only begin with what we have already.
+ * It has our memory, but of our descriptors only standard error, and `out` as its standard output; no signal is blocked or handled. It
+ * dies with its parent. Not for processes with threads.
+ */
+struct child_task {
+	int (*act)(void *cookie);
+	void *cookie;
+	int out;
+};
+int child_copy(const struct child_task *task, pid_t *pid, struct err *err);
+
 struct child_result {
 	int status; /* exit status; 128 + n when signal n ended it */
 	struct buf out;
@@ -50,8 +62,28 @@ struct child_input { /* NULL is one of only zeros */
 	size_t length;
 	size_t maximum;   /* 0: 1 MiB */
 	int64_t limit_ms; /* 0: one minute */
+	/* What it reads instead of bytes, and where it writes what is then not collected: for one that feeds another. Yours; NULL: neither. */
+	const int *from, *to;
 };
 int child_run(const struct child *child, const struct child_input *input, struct child_result *result, struct err *err);
+
+/*
+ * child_run in two parts, for who has something else to do meanwhile. Its output is read only by child_end: what writes more than a
+ * pipe holds waits. After child_begin has returned 0 one of the others must follow; child_abandon kills it. argv[0] and `result` must
+ * stay until then.
+ */
+struct child_running { /* nobody else's */
+	const char *name;
+	pid_t pid;
+	int pidfd;
+	int fds[2]; /* reading ends of its standard output and error; -1: at its end */
+	struct child_result *result;
+	int64_t limit_ms, deadline_us;
+};
+int child_begin(const struct child *child, const struct child_input *input, struct child_result *result, struct child_running *run,
+	struct err *err);
+int child_end(struct child_running *run, struct err *err);
+void child_abandon(struct child_running *run);
 void child_result_release(struct child_result *result);
 
 #endif

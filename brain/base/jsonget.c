@@ -43,19 +43,29 @@ static void clean(char *text)
 			*text = '?';
 }
 
-json_t *jsonget_parse(const void *bytes, size_t length, size_t maximum_nodes, struct err *err)
+static json_t *parse(const void *bytes, size_t length, size_t maximum_nodes, size_t flags, struct err *err)
 {
 	json_error_t why;
 	json_t *json;
 
 	if (count_nodes(bytes, length, maximum_nodes, err) < 0)
 		return NULL;
-	json = json_loadb(bytes, length, JSON_REJECT_DUPLICATES, &why);
+	json = json_loadb(bytes, length, flags, &why);
 	if (!json) {
 		clean(why.text);
 		err_set(err, ERR_INPUT, "not JSON: line %d, column %d: %s", why.line, why.column, why.text);
 	}
 	return json;
+}
+
+json_t *jsonget_parse(const void *bytes, size_t length, size_t maximum_nodes, struct err *err)
+{
+	return parse(bytes, length, maximum_nodes, JSON_REJECT_DUPLICATES, err);
+}
+
+json_t *jsonget_parse_last(const void *bytes, size_t length, size_t maximum_nodes, struct err *err)
+{
+	return parse(bytes, length, maximum_nodes, 0, err);
 }
 
 /* The member; NULL after err_set. */

@@ -18,6 +18,8 @@
  * Returns a new reference.
  */
 json_t *jsonget_parse(const void *bytes, size_t length, size_t maximum_nodes, struct err *err);
+/* The same for those who repeat keys: the last counts. */
+json_t *jsonget_parse_last(const void *bytes, size_t length, size_t maximum_nodes, struct err *err);
 
 /* -1 with ERR_INPUT "KEY: missing" / "KEY: must be …". *value is set only on success. */
 int jsonget_string(const json_t *object, const char *key, const char **value, struct err *err);

@@ -5,14 +5,13 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define HANDED_OVER_FIRST 3 /* SD_LISTEN_FDS_START, sd_listen_fds(3) */
+#include "base/handed.h"
 
 static int address_of(const char *path, struct sockaddr_un *address, struct err *err)
 {
@@ -26,21 +25,14 @@ static int address_of(const char *path, struct sockaddr_un *address, struct err 
 	return 0;
 }
 
-static long number_in_environment(const char *name)
-{
-	const char *text = getenv(name);
-	char *end;
-	long number;
+struct wanted {
+	const char *path;
+	int type;
+};
 
-	if (!text || !*text)
-		return -1;
-	errno = 0;
-	number = strtol(text, &end, 10);
-	return errno || *end ? -1 : number;
-}
-
-static bool listens_at(int fd, const char *path, int type)
+static bool listens_at(int fd, const void *cookie)
 {
+	const struct wanted *wanted = cookie;
 	struct sockaddr_un address = {.sun_family = AF_UNSPEC};
 	socklen_t length = sizeof address - 1; /* so that sun_path ends with a NUL */
 	int value = 0;
@@ -48,34 +40,12 @@ static bool listens_at(int fd, const char *path, int type)
 
 	if (getsockname(fd, (struct sockaddr *)&address, &length) < 0 || address.sun_family != AF_UNIX)
 		return false;
-	if (length <= offsetof(struct sockaddr_un, sun_path) || strcmp(address.sun_path, path) != 0)
+	if (length <= offsetof(struct sockaddr_un, sun_path) || strcmp(address.sun_path, wanted->path) != 0)
 		return false;
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &size) < 0 || value != type)
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &size) < 0 || value != wanted->type)
 		return false;
 	size = sizeof value;
 	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) == 0 && value;
-}
-
-/* The descriptor that socket activation handed over for that path (sd_listen_fds(3)), or -1. */
-static int handed_over(const char *path, int type)
-{
-	long count = number_in_environment("LISTEN_FDS");
-
-	if (number_in_environment("LISTEN_PID") != (long)getpid() || count < 1 || count > 64)
-		return -1;
-	for (int fd = HANDED_OVER_FIRST; fd < HANDED_OVER_FIRST + (int)count; fd++)
-		if (listens_at(fd, path, type))
-			return fd;
-	return -1;
-}
-
-static int make_ready(int fd, const char *path, struct err *err)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
-		return err_set_errno(err, errno, "%s: the socket that was handed over cannot be used", path);
-	return fd;
 }
 
 static int bind_at(int fd, const struct sockaddr_un *address)
@@ -123,11 +93,12 @@ static int bind_anew(int fd, const struct sockaddr_un *address, int type, struct
 
 int sock_listen(const char *path, int type, struct err *err)
 {
+	const struct wanted wanted = {.path = path, .type = type};
 	struct sockaddr_un address;
-	int fd = handed_over(path, type);
+	int fd = handed_socket(listens_at, &wanted);
 
 	if (fd >= 0)
-		return make_ready(fd, path, err);
+		return fd;
 	if (address_of(path, &address, err) < 0)
 		return -1;
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -154,6 +125,7 @@ static const char *server_of(const char *path)
 		{"/brain/socket", "byoci-brain"},
 		{"/slave/socket", "byoci-slave serve"},
 		{"/land/socket", "byoci-slave serve --land"},
+		{"/approval/socket", "byoci-slave serve --land"},
 		{"/worker/socket", "byoci-worker"},
 	};
 	size_t length = strlen(path);
@@ -224,16 +196,29 @@ union control {
 	struct cmsghdr align;
 };
 
-/* After EINTR at once, after EAGAIN when the socket is ready: try again. */
+/* After EINTR at once, on a socket that does not block when it is ready: try again. One that blocks says EAGAIN when its time is over. */
 static bool again(int fd, short events)
 {
 	struct pollfd ready = {.fd = fd, .events = events};
+	int flags;
 
 	if (errno == EINTR)
 		return true;
 	if (errno != EAGAIN)
 		return false;
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || !(flags & O_NONBLOCK)) {
+		errno = ETIMEDOUT;
+		return false;
+	}
 	return poll(&ready, 1, -1) >= 0 || errno == EINTR;
+}
+
+static int late(struct err *err)
+{
+	err_set(err, ERR_TIMEOUT, "the other end of the socket did nothing for too long");
+	err->number = ETIMEDOUT;
+	return -1;
 }
 
 static int explain_send(int number, struct err *err)
@@ -243,7 +228,7 @@ static int explain_send(int number, struct err *err)
 		err->number = number;
 		return -1;
 	}
-	return err_set_errno(err, number, "a message cannot be sent");
+	return number == ETIMEDOUT ? late(err) : err_set_errno(err, number, "a message cannot be sent");
 }
 
 static void attach(struct msghdr *message, union control *control, const int *descriptors, size_t count)
@@ -321,7 +306,7 @@ ssize_t sock_receive(int fd, void *bytes, size_t room, int descriptors[static SO
 	if (got < 0 && errno == ECONNRESET)
 		return 0;
 	if (got < 0)
-		return err_set_errno(err, errno, "a message cannot be received");
+		return errno == ETIMEDOUT ? late(err) : err_set_errno(err, errno, "a message cannot be received");
 	take(&message, descriptors, count);
 	if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
 		while (*count)

@@ -21,7 +21,10 @@ int sock_connect(const char *path, int type, struct err *err);
 /* Effective ids of the process at the other end when it connected (SO_PEERCRED, unix(7)). Any pointer may be NULL. */
 int sock_peer(int fd, uid_t *uid, gid_t *gid, pid_t *pid, struct err *err);
 
-/* One message with up to 4 descriptors (SCM_RIGHTS). Both block, EINTR is retried. */
+/*
+ * One message with up to 4 descriptors (SCM_RIGHTS). Both block, EINTR is retried. ERR_TIMEOUT: the socket has a limit (SO_RCVTIMEO,
+ * SO_SNDTIMEO), and that was reached.
+ */
 #define SOCK_DESCRIPTORS 4
 int sock_send(int fd, const void *bytes, size_t length, const int *descriptors, size_t count, struct err *err);
 /* Returns the length, 0 at the end; received descriptors are close-on-exec; *count is set. */

@@ -1,16 +1,8 @@
-/*
- * The build stage: makes the spec of a build, has an executor run it, and believes nothing but a result line that is signed
- * with the slave's key and is about exactly that spec.
- *
- * Inbox: "asked" (builds.id), "began" and "answer" (calls.id), "unwanted" (items.id: its running build is of no use any more),
- * "seen" (premake.h).
- */
+/* A build as the store has it. */
 #ifndef BYOCI_BUILD_BUILD_H
 #define BYOCI_BUILD_BUILD_H
 
 #include "calls/brain.h"
-
-extern const struct brain_handler build_handlers[];
 
 /* The brain's copy of a build's log, in the arena. `build` is its public id. */
 char *build_log_path(const struct brain *brain, struct arena *arena, const char *build);

@@ -1,5 +1,6 @@
 #include "build/keep.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,7 @@
 #include "forge/spec.h"
 #include "forge/text.h"
 #include "gate/item.h"
+#include "master/site.h"
 #include "proposal/proposal.h"
 
 enum { ANSWER_NODES = 10000 };
@@ -31,6 +33,17 @@ static const char *words_about(struct arena *arena, const char *key, const char 
 		: arena_printf(arena, "the worker of build %s %s: %s", build, words[row].failed, why->text);
 }
 
+/* With a master, where this machine's slave is none of its. */
+static bool is_elsewhere(const struct brain *brain, struct arena *arena, const struct build_row *row)
+{
+	struct err ignored;
+	json_t *spec = jsonget_parse(row->spec, strlen(row->spec), ANSWER_NODES, &ignored);
+	bool master = site_of_project(brain->conf, arena, jsonget_string_or(spec, "project", "")) != NULL;
+
+	json_decref(spec);
+	return master && !site_has_us(brain->conf, arena);
+}
+
 static int check(struct brain *brain, struct arena *arena, const char *op, const char *build, struct err *err)
 {
 	struct build_row row;
@@ -38,6 +51,9 @@ static int check(struct brain *brain, struct arena *arena, const char *op, const
 
 	if (found == 0)
 		return err_set(err, ERR_NOT_FOUND, "there is no build %.64s: byoci show NAME says which a proposal has", build);
+	if (found > 0 && row.spec && is_elsewhere(brain, arena, &row))
+		return err_set(
+			err, ERR_REFUSED, "build %.64s is on a slave of a master: byoci-slave shell, on its host, reaches the worker", build);
 	if (found < 0 || strcmp(op, "keep") != 0 || strcmp(row.state, "running") == 0)
 		return found < 0 ? -1 : 0;
 	if (strcmp(row.state, "done") == 0)
@@ -47,7 +63,8 @@ static int check(struct brain *brain, struct arena *arena, const char *op, const
 
 int keep_ask(struct brain *brain, struct arena *arena, const char *op, const char *build, int64_t *call, struct err *err)
 {
-	struct calls_intent intent = {.kind = KEEP_KIND, .lane = KEEP_KIND, .key = op, .stage = STAGE_BUILD};
+	const char *kind = strcmp(op, "status") == 0 ? KEEP_STATUS_KIND : KEEP_KIND;
+	struct calls_intent intent = {.kind = kind, .lane = kind, .key = op, .stage = STAGE_BUILD};
 
 	if (build && check(brain, arena, op, build, err) < 0)
 		return -1;
@@ -79,28 +96,63 @@ static int proposal_of(
 	return found > 0 ? proposal_get(brain, arena, item.proposal, proposal, err) : found;
 }
 
-/* What the slave keeps, with our names for it; of those that somebody built without us, the build and job alone. NULL: the store failed. */
-static json_t *kept_json(struct brain *brain, struct arena *arena, const json_t *rows, struct err *err)
+/* What the slave lists, and which words and times it says of each. */
+static const struct listed {
+	const char *name, *texts[3], *times[3]; /* NULL-ended */
+} listed[] = {
+	{"kept", {"build", "job"}, {"since", "expiry"}},
+	{"running", {"build", "job"}, {"since"}},
+	{"ready", {"job", "state"}, {"since"}},
+};
+
+/* Workers as the slave names them, with our names for their builds; of those that somebody built without us, the slave's alone. */
+static json_t *workers_json(
+	struct brain *brain, struct arena *arena, const struct listed *what, const json_t *rows, struct err *err)
 {
-	json_t *list = json_array(), *row;
+	json_t *list = json_array(), *row, *mine;
 	size_t i;
 
 	json_array_foreach(rows, i, row)
 	{
-		const char *build = jsonget_string_or(row, "build", "");
 		struct proposal_row proposal;
-		int found = proposal_of(brain, arena, build, &proposal, err);
+		int found = proposal_of(brain, arena, jsonget_string_or(row, "build", ""), &proposal, err);
 
 		if (found < 0) {
 			json_decref(list);
 			return NULL;
 		}
-		json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I, s:s*, s:s*}", "build", build, "job",
-			jsonget_string_or(row, "job", ""), "since", (json_int_t)jsonget_integer_or(row, "since", 0), "expiry",
-			(json_int_t)jsonget_integer_or(row, "expiry", 0), "project", found ? proposal.project : NULL, "proposal",
-			found ? proposal.name : NULL));
+		mine = json_pack("{s:s*, s:s*}", "project", found ? proposal.project : NULL, "proposal", found ? proposal.name : NULL);
+		for (const char *const *key = what->texts; *key; key++)
+			json_object_set_new(mine, *key, json_string(jsonget_string_or(row, *key, "")));
+		for (const char *const *key = what->times; *key; key++)
+			json_object_set_new(mine, *key, json_integer(jsonget_integer_or(row, *key, 0)));
+		if (json_is_true(json_object_get(row, "copy")))
+			json_object_set_new(mine, "copy", json_true());
+		json_array_append_new(list, mine);
 	}
-	return json_pack("{s:o}", "kept", list);
+	return list;
+}
+
+/* NULL: the store failed. */
+static json_t *of_slave(struct brain *brain, struct arena *arena, const json_t *answer, bool status, struct err *err)
+{
+	json_t *reply = json_object(), *list;
+
+	for (size_t i = 0; i < (status ? sizeof listed / sizeof listed[0] : 1); i++) {
+		list = workers_json(brain, arena, &listed[i], json_object_get(answer, listed[i].name), err);
+		if (!list) {
+			json_decref(reply);
+			return NULL;
+		}
+		json_object_set_new(reply, listed[i].name, list);
+	}
+	if (status) {
+		list = json_object_get(answer, "backings");
+		json_object_set_new(reply, "backings", json_is_array(list) ? json_incref(list) : json_array());
+		list = json_object_get(answer, "trouble");
+		json_object_set_new(reply, "trouble", json_is_string(list) ? json_incref(list) : json_null());
+	}
+	return reply;
 }
 
 static enum err_kind kind_of(const char *word)
@@ -152,14 +204,17 @@ int keep_answered(struct brain *brain, struct arena *arena, int64_t call, struct
 	struct calls_answer answer;
 	struct err why = {.kind = ERR_NONE}, ignored;
 	json_t *json, *reply;
+	bool status = false;
 	int found = calls_get(brain, arena, call, &answer, err), done = -1;
 
-	if (found <= 0 || strcmp(answer.kind, KEEP_KIND) != 0)
+	if (found > 0)
+		status = strcmp(answer.kind, KEEP_STATUS_KIND) == 0;
+	if (found <= 0 || (!status && strcmp(answer.kind, KEEP_KIND) != 0))
 		return found < 0 ? -1 : 0;
 	json = jsonget_parse(answer.text, strlen(answer.text), ANSWER_NODES, &ignored);
 	understand(&answer, json, &why);
 	reply = strchr(answer.key, ' ') ? of_build(brain, arena, &answer, &why, err)
-		: kept_json(brain, arena, json_object_get(json, "kept"), err);
+		: of_slave(brain, arena, json, status, err);
 	if (reply && store_run(brain->store, STORE_CALL_DELETE, err, STORE_INTEGER(call)) == 0) {
 		if (brain->ears.asked)
 			brain->ears.asked(brain->ears.asker, call, reply, &why);

@@ -175,6 +175,31 @@ static struct lines *connect_slave(struct local *local, lines_fn *call, struct e
 	return lines_connect(brain->loop, path, call, local, err);
 }
 
+/* Begun by a brain that is no more, or before trouble: it is ended, and not begun for that. */
+static void on_unwanted(void *cookie, struct lines *lines, const json_t *message, const struct err *err)
+{
+	struct local *local = cookie;
+
+	(void)lines;
+	if (message) {
+		answer(local, OUTCOME_CANCELLED, "");
+		return;
+	}
+	local->lines = NULL;
+	again(local, 0, err->kind != ERR_NONE ? err->text : "the slave closed the connection");
+}
+
+static void end_unwanted(struct local *local)
+{
+	struct err err = {.kind = ERR_NONE};
+
+	local->lines = connect_slave(local, on_unwanted, &err);
+	if (local->lines)
+		lines_send(local->lines, json_pack("{s:s, s:s}", "op", "cancel", "build", local->act->key));
+	else
+		again(local, 0, err.text);
+}
+
 void local_begin(struct calls_act *act, const void *about)
 {
 	struct local *local = calloc(1, sizeof *local);
@@ -187,6 +212,10 @@ void local_begin(struct calls_act *act, const void *about)
 		err_fatal("out of memory");
 	*local = (struct local){.act = act, .log = -1};
 	act->own = local;
+	if (act->unwanted) {
+		end_unwanted(local);
+		return;
+	}
 	spec = jsonget_parse(act->request, strlen(act->request), SPEC_NODES, &err);
 	if (!spec) {
 		answer(local, OUTCOME_REFUSED, err.text);
@@ -217,6 +246,7 @@ void local_cancel(struct calls_act *act)
 	struct local *local = act->own;
 	struct err err = {.kind = ERR_NONE};
 
+	CRASH_POINT("build.unwanted");
 	if (local->cancel)
 		return;
 	local->cancel = connect_slave(local, on_cancelled, &err);

@@ -9,6 +9,8 @@
 #include "calls/calls.h"
 #include "forge/spec.h"
 #include "gate/item.h"
+#include "loop/lines.h"
+#include "master/site.h"
 #include "proposal/project.h"
 
 /* What the gate began to build in this very turn is merged by that build. */
@@ -29,6 +31,16 @@ static char *id_of(struct arena *arena, const struct proposal_row *row)
 
 	crypto_sha256(text, strlen(text), digest);
 	return arena_printf(arena, "%.32s", digest);
+}
+
+/* Not what is built elsewhere. */
+static bool is_wanted(struct brain *brain, struct arena *arena, const char *project)
+{
+	struct err why = {.kind = ERR_NONE};
+	int64_t maximum = 0;
+
+	return conf_integer(brain->conf, NULL, "premade.maximum", &maximum, &why) == 0 && maximum > 0 &&
+		(!site_of_project(brain->conf, arena, project) || site_has_us(brain->conf, arena));
 }
 
 static int ask(struct brain *brain, struct arena *arena, const struct proposal_row *row, struct err *err)
@@ -56,19 +68,42 @@ static int ask(struct brain *brain, struct arena *arena, const struct proposal_r
 enum step premake_step(struct brain *brain, struct arena *arena, int64_t ref, struct err *err)
 {
 	struct proposal_row row;
-	int64_t maximum = 0;
-	struct err why = {.kind = ERR_NONE};
 	int found = proposal_get(brain, arena, ref, &row, err), building;
 
 	if (found <= 0)
 		return brain_step(found);
-	if (conf_integer(brain->conf, NULL, "premade.maximum", &maximum, &why) < 0 || maximum == 0 || strcmp(row.state, "open") != 0 ||
-		!*row.head || !*row.target_tip || !project_gates(brain->conf, arena, row.project, row.target))
+	if (!is_wanted(brain, arena, row.project) || strcmp(row.state, "open") != 0 || !*row.head || !*row.target_tip ||
+		!project_gates(brain->conf, arena, row.project, row.target))
 		return STEP_DONE;
 	building = is_building(brain, arena, ref, err);
 	if (building)
 		return brain_step(building);
 	return brain_step(ask(brain, arena, &row, err));
+}
+
+/* Whatever it says: its connection is closed before that. */
+static void unheard(void *cookie, struct lines *lines, const json_t *message, const struct err *err)
+{
+	(void)cookie;
+	(void)lines;
+	(void)message;
+	(void)err;
+}
+
+void premake_pushed(struct brain *brain, const char *project, const char *proposal)
+{
+	struct arena *arena = arena_new();
+	struct err none = {.kind = ERR_NONE};
+	struct lines *lines = NULL;
+	const char *path;
+
+	if (is_wanted(brain, arena, project) && conf_text(brain->conf, NULL, "slave.socket", &path, &none) == 0)
+		lines = lines_connect(brain->loop, path, unheard, NULL, &none);
+	if (lines) {
+		lines_send(lines, json_pack("{s:s, s:s, s:s}", "op", "ahead", "project", project, "proposal", proposal));
+		lines_close(lines);
+	}
+	arena_free(arena);
 }
 
 int premake_answered(struct brain *brain, struct arena *arena, int64_t call, struct err *err)

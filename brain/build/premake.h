@@ -12,6 +12,9 @@
 /* "seen" of the build stage's inbox: proposals.id. */
 enum step premake_step(struct brain *brain, struct arena *arena, int64_t ref, struct err *err);
 
+/* A proposal was pushed, as a hook says: the slave may begin to fetch and merge it while it is read back. No row, no answer. */
+void premake_pushed(struct brain *brain, const char *project, const char *proposal);
+
 /* 1: the answer was to one of ours, and is done with; 0: it was not; -1. */
 int premake_answered(struct brain *brain, struct arena *arena, int64_t call, struct err *err);
 

@@ -1,5 +1,5 @@
 /*
- * The brain: one process, one thread, one state file. What all its stages share, and the turn that drives them.
+ * The brain: one process, one thread, one state file. What all its stages share; calls/turn.h drives them.
  *
  * A turn of the loop has at most one transaction. brain_begin() opens it when the first row is to be written; hook requests,
  * answers of calls and steps (calls/steps.h) write in it; at the end of the turn it is committed, and only then what waits
@@ -18,6 +18,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "calls/after.h"
 #include "conf/conf.h"
 #include "loop/loop.h"
 #include "store/store.h"
@@ -25,6 +26,7 @@
 struct brain;
 struct calls; /* calls/calls.h */
 struct helpers; /* proposal/helper.h */
+struct masters; /* build/masters.h */
 
 enum stage { STAGE_PROPOSAL, STAGE_GATE, STAGE_BUILD, STAGE_LANDING, STAGE_REPORT, STAGE_COUNT };
 enum step { STEP_DONE, STEP_FAILED };
@@ -49,6 +51,8 @@ struct brain_ears {
 	/* What somebody asked through a call is answered: `reply`, or why->kind is set. In a step: it counts when brain_after() says so. */
 	void (*asked)(void *asker, int64_t call, const json_t *reply, const struct err *why);
 	void *asker;
+	/* A forge says that a proposal has another commit now; it is being read back. */
+	void (*pushed)(struct brain *brain, const char *project, const char *proposal);
 };
 
 struct brain {
@@ -63,16 +67,12 @@ struct brain {
 	struct store *store;
 	struct calls *calls;
 	struct helpers *helpers;
+	struct masters *masters;
 	const struct brain_stage *stages; /* STAGE_COUNT of them */
 	struct brain_ears ears;
 	int64_t started;                  /* ms since 1970 */
-	struct brain_turn *turn;          /* brain.c's own */
+	struct brain_turn *turn;          /* calls/turn.h */
 };
-
-/* Joins it to the loop; the first turn is asked for, it handles what was left when the brain ended. */
-int brain_init(struct brain *brain, struct err *err);
-/* Undoes what is not committed; brain_after() callbacks hear false. */
-void brain_release(struct brain *brain);
 
 /* Opens the turn's transaction if it is not. */
 int brain_begin(struct brain *brain, struct err *err);
@@ -81,12 +81,8 @@ void brain_wake(struct brain *brain);
 /* The transaction can't be kept: it is rolled back at the end of the turn. */
 void brain_spoil(struct brain *brain);
 
-/* Called once after this turn's COMMIT, or its failure (`kept` is false). */
-typedef void brain_after_fn(void *cookie, bool kept);
-void brain_after(struct brain *brain, brain_after_fn *call, void *cookie);
-/* By steps.c: those that were asked for since the mark are forgotten. */
-size_t brain_after_mark(const struct brain *brain);
-void brain_after_back(struct brain *brain, size_t mark);
+/* Called once after this turn's COMMIT, or its failure. */
+void brain_after(struct brain *brain, after_fn *call, void *cookie);
 
 /* False: the last COMMIT failed (/readyz). */
 bool brain_healthy(const struct brain *brain);

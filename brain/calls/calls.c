@@ -113,23 +113,34 @@ static void on_cancel(void *cookie, bool kept)
 	}
 }
 
+static bool can_end(const struct calls *calls, const char *kind)
+{
+	for (unsigned i = 0; i < KINDS_MAXIMUM && calls->performers[i].kind; i++)
+		if (strcmp(calls->performers[i].kind, kind) == 0)
+			return calls->performers[i].cancel != NULL;
+	return false;
+}
+
 int calls_cancel(struct brain *brain, const char *kind, const char *key, struct err *err)
 {
 	struct run *run;
-	int64_t id, stage;
+	int64_t id, stage, attempts;
 	int found = store_one(brain->store, STORE_CALL_FIND, err, STORE_TEXT(kind), STORE_TEXT(key));
 
 	if (found <= 0)
 		return found;
 	id = store_integer(brain->store, STORE_CALL_FIND, 0);
 	stage = store_integer(brain->store, STORE_CALL_FIND, 1);
+	attempts = store_integer(brain->store, STORE_CALL_FIND, 2);
 	store_reset(brain->store, STORE_CALL_FIND);
 	run = find_run(brain->calls, id);
 	if (run) {
 		run->cancelled = true;
 		brain_after(brain, on_cancel, brain->calls);
-		return 0;
 	}
+	if (run || (attempts > 0 && can_end(brain->calls, kind)))
+		return store_run(brain->store, STORE_CALL_UNWANTED, err, STORE_INTEGER(id), STORE_TEXT(outcome_word(OUTCOME_CANCELLED)),
+			STORE_INTEGER(clock_wall_ms()));
 	if (store_run(brain->store, STORE_CALL_ANSWERED, err, STORE_INTEGER(id), STORE_INTEGER(clock_wall_ms()),
 		STORE_TEXT(outcome_word(OUTCOME_CANCELLED)), STORE_TEXT("")) < 0)
 		return -1;
@@ -254,6 +265,7 @@ static int pick_one(struct calls *calls, unsigned kind, struct err *err)
 		.key = store_text(store, STORE_CALL_NEXT, 2, run->arena),
 		.request = store_text(store, STORE_CALL_NEXT, 3, run->arena),
 		.attempts = store_integer(store, STORE_CALL_NEXT, 5) + 1,
+		.unwanted = !store_null(store, STORE_CALL_NEXT, 6),
 	};
 	store_reset(store, STORE_CALL_NEXT);
 	TAILQ_INSERT_TAIL(&calls->runs, run, link);

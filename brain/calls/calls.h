@@ -19,6 +19,7 @@ struct calls_act {
 	int64_t id;
 	const char *kind, *lane, *key, *request;
 	int64_t attempts; /* this one included */
+	bool unwanted;    /* cancelled before it was begun this time: what was begun of it before is to be ended */
 	void *own;        /* the performer's */
 };
 
@@ -47,8 +48,8 @@ struct calls_intent {
 int calls_add(struct brain *brain, const struct calls_intent *intent, int64_t *id, struct err *err);
 
 /*
- * For steps: an act that is not begun is answered "cancelled"; one under way is asked to end after this turn. Unknown ones:
- * nothing.
+ * For steps: an act that was never begun is answered "cancelled"; one under way is asked to end after this turn; one that is to be begun
+ * again, after trouble or a crash, is begun as unwanted, if its performer can end it. Unknown ones: nothing.
  */
 int calls_cancel(struct brain *brain, const char *kind, const char *key, struct err *err);
 

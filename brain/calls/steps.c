@@ -24,6 +24,7 @@ struct queue {
 
 struct steps {
 	struct brain *brain;
+	struct after *after;
 	struct queue queues[STAGE_COUNT];
 	bool idle[STAGE_COUNT]; /* no row was due when its inbox was last asked, and none was put there since */
 };
@@ -43,13 +44,14 @@ static enum store_id inbox(enum stage stage, int which)
 	return (enum store_id)((int)STORE_PROPOSAL_INBOX_ADD + (int)stage * (int)INBOX_STATEMENTS + which);
 }
 
-struct steps *steps_new(struct brain *brain)
+struct steps *steps_new(struct brain *brain, struct after *after)
 {
 	struct steps *steps = calloc(1, sizeof *steps);
 
 	if (!steps)
 		err_fatal("out of memory");
 	steps->brain = brain;
+	steps->after = after;
 	return steps;
 }
 
@@ -90,7 +92,7 @@ int steps_tell(struct steps *steps, enum stage stage, const char *kind, int64_t 
 
 static struct mark mark(const struct steps *steps)
 {
-	struct mark made = {.after = brain_after_mark(steps->brain)};
+	struct mark made = {.after = after_mark(steps->after)};
 
 	for (int stage = 0; stage < STAGE_COUNT; stage++) {
 		made.first[stage] = steps->queues[stage].first;
@@ -106,7 +108,7 @@ static int undo(struct steps *steps, const struct mark *made, struct err *err)
 		steps->queues[stage].first = made->first[stage];
 		steps->queues[stage].count = made->count[stage];
 	}
-	brain_after_back(steps->brain, made->after);
+	after_back(steps->after, made->after);
 	return store_plain(steps->brain->store, STORE_SAVEPOINT_BACK, err);
 }
 

@@ -12,7 +12,8 @@
 
 struct steps;
 
-struct steps *steps_new(struct brain *brain);
+/* `after`: what a step that is undone asked for is taken out of it. */
+struct steps *steps_new(struct brain *brain, struct after *after);
 void steps_free(struct steps *steps); /* NULL is allowed */
 
 /* As brain_tell(); `kind` is a text that stays. */

@@ -7,7 +7,7 @@
 #include "base/jsonget.h"
 #include "loop/lines.h"
 
-enum { NODES = 50000, WAIT_MAXIMUM_S = 3600 };
+enum { NODES = 50000 };
 
 struct talk {
 	struct calls_act *act;
@@ -36,33 +36,16 @@ static void again(struct talk *talk, const char *why)
 		calls_again(act, 0, why);
 }
 
-/* Its forge asked for time: the same is asked again when that is over, and nobody counts it as a failure. */
-static void left_alone(struct talk *talk, const json_t *message, int64_t seconds)
-{
-	struct calls_act *act = talk->act;
-	char *reason = strdup(jsonget_string_or(message, "reason", "its forge asked for time"));
-
-	free_talk(talk);
-	calls_again(act, (seconds < WAIT_MAXIMUM_S ? seconds : WAIT_MAXIMUM_S) * 1000, reason ? reason : "");
-	free(reason);
-}
-
 static void take_answer(struct talk *talk, const json_t *message)
 {
 	struct calls_act *act = talk->act;
 	const char *word = jsonget_string_or(message, "outcome", "");
 	enum outcome outcome = OUTCOME_INFRASTRUCTURE;
-	int64_t wait = jsonget_integer_or(message, "wait", 0);
 	char *text = json_dumps(message, JSON_COMPACT);
 
 	if (!talk->wire->once)
 		CRASH_POINT("wire.answered");
 	outcome_from_word(word, &outcome);
-	if (outcome == OUTCOME_UNREACHABLE && wait > 0) {
-		free(text);
-		left_alone(talk, message, wait);
-		return;
-	}
 	free_talk(talk);
 	calls_answer(act, outcome, text ? text : "");
 	free(text);

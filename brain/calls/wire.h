@@ -1,8 +1,8 @@
 /*
  * One question, one answer, over a Unix socket of JSON lines: the performer for whoever answers in one line. The request is
  * sent as it is; the answer is handed over raw, its "outcome" word is the call's. Out of reach, closed without an answer, or
- * too late: asked again (the other side knows the act by its key and does not do it twice). So is what was answered "unreachable" with
- * "wait" seconds, after these.
+ * too late: asked again (the other side knows the act by its key and does not do it twice). What was answered "unreachable" with "wait"
+ * seconds is the asker's to ask again, who knows how long it has been so.
  */
 #ifndef BYOCI_CALLS_WIRE_H
 #define BYOCI_CALLS_WIRE_H

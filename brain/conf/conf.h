@@ -7,7 +7,8 @@
  * `system_only`, ~/.config/byoci/ *.conf, ./byov.conf, ./byov.conf.d/ *.conf (only if owned by the caller or root
  * and not writable by others). `-O` overrides win over all.
  *
- * Sections: [byoci] (every namespace), [NAMESPACE], [project/NAME], [job/NAME], [backing/NAME], [account/NAME], [slave/NAME].
+ * Sections: [byoci] (every namespace), [NAMESPACE], [project/NAME], [job/NAME], [backing/NAME], [account/NAME], [slave/NAME],
+ * [master/NAME].
  * A namespaced option X is written `byoci.X` (every namespace) or `NAMESPACE.X`, in [byoci] or [NAMESPACE]; in [NAMESPACE]
  * also plain X. Options of the other sections are written plain, or `NAMESPACE.X` for one namespace only.
  * The more special wins: NAMESPACE.X over X; then the later file, and in a file the later line. An empty value is as none: the

@@ -16,7 +16,8 @@ struct origin {
 
 static int unknown_kind(const char *place, const char *name, struct err *err)
 {
-	static const enum option_kind kinds[] = {OPTION_PROJECT, OPTION_JOB, OPTION_BACKING, OPTION_ACCOUNT, OPTION_SLAVE};
+	static const enum option_kind kinds[] = {OPTION_PROJECT, OPTION_JOB, OPTION_BACKING, OPTION_ACCOUNT, OPTION_SLAVE,
+		OPTION_MASTER};
 	size_t length = strcspn(name, "/");
 	char kind[64] = "";
 	struct nearest nearest;
@@ -30,7 +31,8 @@ static int unknown_kind(const char *place, const char *name, struct err *err)
 		return err_set(err, ERR_CONFIG, "%s: [%s]: no such kind of section; the nearest is [%s/%s]", place, name,
 			nearest.best, name[length] ? name + length + 1 : "NAME");
 	return err_set(err, ERR_CONFIG,
-		"%s: [%s]: no such section; there are [byoci], [NAMESPACE], [project/NAME], [job/NAME], [backing/NAME], [account/NAME] and [slave/NAME]",
+		"%s: [%s]: no such section; there are [byoci], [NAMESPACE], [project/NAME], [job/NAME], [backing/NAME], [account/NAME], "
+		"[slave/NAME] and [master/NAME]",
 		place, name);
 }
 

@@ -12,7 +12,8 @@ enum option_kind { /* of section */
 	OPTION_JOB,
 	OPTION_BACKING,
 	OPTION_ACCOUNT,
-	OPTION_SLAVE
+	OPTION_SLAVE,
+	OPTION_MASTER
 };
 
 enum option_type {

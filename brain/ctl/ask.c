@@ -8,10 +8,11 @@
 
 #include "base/clock.h"
 #include "base/jsonget.h"
-#include "ctl/verb.h"
 #include "forge/outcome.h"
 #include "forge/spec.h"
+#include "jobs/jenkins.h"
 #include "loop/lines.h"
+#include "verb/verb.h"
 
 enum { LIMIT_MS = 30000, FOLLOW_EVERY_US = 300000 };
 
@@ -43,6 +44,51 @@ static void print_daemon(const json_t *status, const char *key, const char *name
 	printf("%-11s %s %s\n", name, answers ? "answers on" : "does not answer:", text_of(state, answers ? "socket" : "why"));
 }
 
+/* Copies are listed beside what they are of. */
+static const char *of_copy(const json_t *kept)
+{
+	return jsonget_boolean_or(kept, "copy", false) ? ", a copy that its author is in" : "";
+}
+
+/* Of the slave's: how many there are, those that are kept, and backings that are older than they should be. */
+static void print_workers(const json_t *slave)
+{
+	const json_t *ready = json_object_get(slave, "ready"), *running = json_object_get(slave, "running"), *row;
+	const json_t *kept = json_object_get(slave, "kept");
+	const char *trouble = jsonget_string_or(slave, "trouble", NULL);
+	char time[32];
+	size_t i;
+
+	if (kept)
+		printf("workers     %zu ready, %zu running, %zu kept\n", json_array_size(ready), json_array_size(running), json_array_size(kept));
+	json_array_foreach(running, i, row) printf("running     %s %s%s%s, since %s\n", text_of(row, "build"), text_of(row, "job"),
+		json_object_get(row, "proposal") ? " of " : "", jsonget_string_or(row, "proposal", ""),
+		when(jsonget_integer_or(row, "since", 0), time));
+	json_array_foreach(kept, i, row) printf("kept        %s %s%s%s, until %s%s\n", text_of(row, "build"), text_of(row, "job"),
+		json_object_get(row, "proposal") ? " of " : "", jsonget_string_or(row, "proposal", ""),
+		when(jsonget_integer_or(row, "expiry", 0), time), of_copy(row));
+	if (trouble)
+		printf("TROUBLE     the slave's %s are not known: %s\n", kept ? "backings" : "workers", trouble);
+}
+
+static void print_backings(const json_t *slave)
+{
+	const json_t *row;
+	char tried[32], made[32];
+	size_t i;
+
+	json_array_foreach(json_object_get(slave, "backings"), i, row) {
+		int64_t then = jsonget_integer_or(row, "made", 0), last = jsonget_integer_or(row, "tried", 0);
+
+		printf("TROUBLE     backing %s is not what it should be%s%s: %s\n", text_of(row, "name"), last ? ", tried at " : "",
+			last ? when(last, tried) : "", text_of(row, "error"));
+		if (then)
+			printf("            used meanwhile: the one of %s; byoci-slave backing show %s\n", when(then, made), text_of(row, "name"));
+		else
+			printf("            there is none to use meanwhile; byoci-slave backing show %s\n", text_of(row, "name"));
+	}
+}
+
 static void print_status(const json_t *reply)
 {
 	const json_t *row;
@@ -55,8 +101,11 @@ static void print_status(const json_t *reply)
 	printf("items       %lld queued, %lld running, %lld held\n", (long long)jsonget_integer_or(reply, "queued", 0),
 		(long long)jsonget_integer_or(reply, "running", 0), (long long)jsonget_integer_or(reply, "held", 0));
 	print_daemon(reply, "slave", "slave");
+	print_workers(json_object_get(reply, "slave"));
+	print_backings(json_object_get(reply, "slave"));
 	print_daemon(reply, "land", "landing");
 	printf("pages       %s\n", text_of(reply, "pages"));
+	jenkins_ask_print(reply);
 	if (!jsonget_boolean_or(reply, "healthy", true))
 		puts("TROUBLE     the state can't be written: see the log of byoci-brain");
 	json_array_foreach(json_object_get(reply, "trouble"), i, row) printf("waiting     %s, attempt %lld: %s\n",
@@ -158,9 +207,9 @@ static void print_kept(const json_t *reply)
 	char since[32], expiry[32];
 	size_t i;
 
-	json_array_foreach(kept, i, row) printf("%s  %s%s%s  since %s until %s\n", text_of(row, "build"), text_of(row, "job"),
+	json_array_foreach(kept, i, row) printf("%s  %s%s%s  since %s until %s%s\n", text_of(row, "build"), text_of(row, "job"),
 		json_object_get(row, "proposal") ? " of " : "", jsonget_string_or(row, "proposal", ""),
-		when(jsonget_integer_or(row, "since", 0), since), when(jsonget_integer_or(row, "expiry", 0), expiry));
+		when(jsonget_integer_or(row, "since", 0), since), when(jsonget_integer_or(row, "expiry", 0), expiry), of_copy(row));
 	puts(i ? "byoci-slave shell BUILD, on the slave's machine, is a shell in one; byoci discard BUILD ends one" : "no worker is kept");
 }
 
@@ -270,6 +319,16 @@ static json_t *make_args(const char *verb, const char *words, const char *projec
 	return json_pack("{s:s, s:s*}", build ? "build" : "proposal", about, "project", project);
 }
 
+/* The brain has one thread, and masters may be slow: they are asked from here. */
+static void add_masters(const struct verb_call *call, json_t *reply)
+{
+	json_t *report = jenkins_report_if_any(call);
+
+	if (report)
+		json_object_set(reply, "masters", json_object_get(report, "masters"));
+	json_decref(report);
+}
+
 static int run(struct ask *ask, const char *about, const char *project, bool follow)
 {
 	json_t *reply;
@@ -280,6 +339,8 @@ static int run(struct ask *ask, const char *about, const char *project, bool fol
 	reply = ask_brain(ask, make_args(ask->call->verb, about, project), &status);
 	if (!reply)
 		return status;
+	if (strcmp(ask->call->verb, "status") == 0)
+		add_masters(ask->call, reply);
 	status = print_reply(ask->call, reply);
 	json_decref(reply);
 	return status;

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/strv.h"
-#include "ctl/verb.h"
 #include "forge/outcome.h"
+#include "verb/verb.h"
 
 struct verb {
 	const char *name;
@@ -99,6 +99,24 @@ static const struct verb verbs[] = {
 		.help = "SECTION is project/NAME, job/NAME, backing/NAME or account/NAME. Of one OPTION, only the value.",
 	},
 	{
+		.name = "jenkins", .run = jenkins_verb, .system_only = true,
+		.arguments = "sync [--dry-run] | status | run-job [--dry-run] REGEXP | update-slave [--dry-run] NAME | slave-secret NODE"
+			" | remove [--dry-run]",
+		.summary = "Keeps our jobs on the master, and tells how it is.",
+		.help =
+			"As root or the brain's user, who reads the master's secret. Without a brain, too.\n\n"
+			"  sync           makes jobs and views on the master as the configuration and the templates want them; shows what that\n"
+			"                 changes first. Of the others it deletes only what an earlier sync made\n"
+			"  status         version, our nodes, and which of our jobs wait\n"
+			"  run-job        starts our jobs whose names match, with default parameters, as the master's Build button does\n"
+			"  update-slave   makes the nodes of [slave/NAME] on the master, or changes them: NAME tests, NAME-land lands\n"
+			"  slave-secret   prints what the agent of a node shows a modern Jenkins: for a file of mode 0600\n"
+			"  remove         deletes what sync and update-slave made on the master, and nothing else\n"
+			"  --command      (update-slave) Jenkins starts the agent over ssh, by its plugin command-launcher\n"
+			"  --master NAME  (slave-secret) of [master/NAME]\n"
+			"  --dry-run      shows it and does nothing",
+	},
+	{
 		.name = "secrets", .run = secrets_verb, .system_only = true,
 		.arguments = "[--check] [--json]",
 		.summary = "Makes the secrets that are missing, or checks them.",
@@ -114,6 +132,12 @@ static const struct verb verbs[] = {
 			"Says which page to open as byoci's own account there, waits until its person has allowed it, and prints the token: the line that\n"
 			"SECRETS/brain/launchpad-ACCOUNT and SECRETS/land/launchpad-ACCOUNT hold, each owned by its user and read by nobody else. Get two, so\n"
 			"that one can be withdrawn without the other. ACCOUNT is launchpad, when it is not said.",
+	},
+	{
+		.name = "author-keys", .run = author_keys_verb, .system_only = true, .hidden = true,
+		.arguments = "[--project P] NAME",
+		.summary = "Prints the ssh keys that the project's forge publishes for somebody.",
+		.help = "TYPE and BASE64 of each, one a line. Of a plain git repository: those of NAME in allowed_signers.",
 	},
 	{
 		.name = "git-read", .run = git_read_verb, .system_only = true, .hidden = true,

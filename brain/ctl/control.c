@@ -29,6 +29,7 @@ struct waiting {
 	struct lines *lines;
 	int64_t call;
 	bool fresh;     /* the call's row is not on disk yet */
+	bool status;    /* what is told is how all stands, with the answer */
 	json_t *answer; /* known, and not on disk yet; NULL */
 };
 
@@ -40,12 +41,6 @@ struct control {
 };
 
 typedef json_t *verb_fn(struct brain *brain, struct arena *arena, const json_t *args, struct err *err);
-
-static json_t *verb_status(struct brain *brain, struct arena *arena, const json_t *args, struct err *err)
-{
-	(void)args;
-	return view_status(brain, arena, err);
-}
 
 static json_t *verb_queue(struct brain *brain, struct arena *arena, const json_t *args, struct err *err)
 {
@@ -144,7 +139,7 @@ static const struct {
 	const char *name;
 	verb_fn *run;
 } verbs[] = {
-	{"status", verb_status}, {"queue", verb_queue}, {"why", verb_why}, {"show", verb_show}, {"log", verb_log},
+	{"queue", verb_queue}, {"why", verb_why}, {"show", verb_show}, {"log", verb_log},
 };
 
 static int exit_of(enum err_kind kind)
@@ -193,6 +188,23 @@ static struct waiting *waiting_of(struct control *control, const struct lines *l
 	return NULL;
 }
 
+/* How all stands; `answer` has what the slave said of its workers, or why that is not known. A new reference. */
+static json_t *status_json(struct control *control, const json_t *answer)
+{
+	struct err err = {.kind = ERR_NONE};
+	json_t *status, *slave = json_object_get(answer, "reply");
+
+	arena_reset(control->arena);
+	status = view_status(control->brain, control->arena, &err);
+	if (!status)
+		return error_json(&err);
+	if (slave)
+		json_object_update_missing(json_object_get(status, "slave"), slave);
+	else
+		json_object_set(json_object_get(status, "slave"), "trouble", json_object_get(answer, "error"));
+	return json_pack("{s:o}", "reply", status);
+}
+
 /* The turn has ended: what is on disk now can be told. An answer that is not comes again, a call that is not never begins. */
 static void on_turn(void *cookie, bool kept)
 {
@@ -210,7 +222,7 @@ static void on_turn(void *cookie, bool kept)
 		waiting->fresh = false;
 		if (!waiting->answer)
 			continue;
-		lines_send(waiting->lines, json_incref(waiting->answer));
+		lines_send(waiting->lines, waiting->status ? status_json(control, waiting->answer) : json_incref(waiting->answer));
 		end_waiting(control, waiting);
 	}
 }
@@ -232,25 +244,38 @@ void control_asked(void *cookie, int64_t call, const json_t *reply, const struct
 		brain_after(control->brain, on_turn, control);
 }
 
-/* keep, kept and discard: NULL when the answer comes later. */
+/* Whom nobody can ask now: an error, or how all else stands. */
+static json_t *not_asked(struct control *control, bool status, const struct err *err)
+{
+	json_t *error = error_json(err), *said;
+
+	if (!status)
+		return error;
+	said = status_json(control, error);
+	json_decref(error);
+	return said;
+}
+
+/* status, keep, kept and discard: NULL when the answer comes later. */
 static json_t *ask_slave(struct control *control, struct lines *lines, const char *verb, const json_t *args)
 {
 	const char *build = NULL;
 	struct waiting *waiting;
 	struct err err = {.kind = ERR_NONE};
+	bool status = strcmp(verb, "status") == 0;
 	int64_t call;
 
 	if (waiting_of(control, lines)) {
 		err_set(&err, ERR_USAGE, "this connection waits for an answer already");
 		return error_json(&err);
 	}
-	if ((strcmp(verb, "kept") != 0 && jsonget_string(args, "build", &build, &err) < 0) ||
+	if ((!status && strcmp(verb, "kept") != 0 && jsonget_string(args, "build", &build, &err) < 0) ||
 		keep_ask(control->brain, control->arena, verb, build, &call, &err) < 0)
-		return error_json(&err);
+		return not_asked(control, status, &err);
 	waiting = calloc(1, sizeof *waiting);
 	if (!waiting)
 		err_fatal("out of memory");
-	*waiting = (struct waiting){.lines = lines, .call = call, .fresh = true};
+	*waiting = (struct waiting){.lines = lines, .call = call, .fresh = true, .status = status};
 	TAILQ_INSERT_TAIL(&control->waiting, waiting, link);
 	brain_after(control->brain, on_turn, control);
 	return NULL;
@@ -258,7 +283,7 @@ static json_t *ask_slave(struct control *control, struct lines *lines, const cha
 
 static json_t *answer(struct control *control, struct lines *lines, const json_t *message)
 {
-	static const char *const slaves[] = {"keep", "kept", "discard"};
+	static const char *const slaves[] = {"status", "keep", "kept", "discard"};
 	const json_t *args = json_object_get(message, "args");
 	struct err err = {.kind = ERR_NONE};
 	const char *verb = jsonget_string_or(message, "verb", "");

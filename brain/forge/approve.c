@@ -148,3 +148,16 @@ void approve_decide(
 		verdict->later = 0;
 	make_plain(verdict->why);
 }
+
+int64_t approve_newest(const struct forge_proposal *proposal, const struct approve_criteria *criteria)
+{
+	int64_t newest = 0;
+
+	for (size_t i = 0; i < proposal->approval_count; i++) {
+		const struct forge_approval *approval = &proposal->approvals[i];
+
+		if (approval->time > newest && approve_counts(proposal, criteria, approval))
+			newest = approval->time;
+	}
+	return newest;
+}

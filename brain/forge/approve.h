@@ -1,4 +1,4 @@
-/* Which commit was approved: a pure function of the forge's record, the same in brain and land daemon (DESIGN promise 3). */
+/* Which commit was approved: a pure function of the forge's record, the same in brain and land daemon (promise 3). */
 #ifndef BYOCI_FORGE_APPROVE_H
 #define BYOCI_FORGE_APPROVE_H
 
@@ -25,5 +25,8 @@ bool approve_counts(const struct forge_proposal *proposal, const struct approve_
 
 void approve_decide(
 	const struct forge_proposal *proposal, const struct approve_criteria *criteria, struct approve_verdict *verdict);
+
+/* When the newest one that counts was given, seconds since 1970; 0: none does. */
+int64_t approve_newest(const struct forge_proposal *proposal, const struct approve_criteria *criteria);
 
 #endif

@@ -26,6 +26,7 @@ const struct dialect dialect_table[] = {
 		.reader = "launchpad-read",
 		.anew = "--anew",
 		.teller = "launchpad-tell",
+		.by_token = true,
 		.by_name = true,
 		.event = dialect_launchpad_event,
 		.proposal = dialect_launchpad_proposal,

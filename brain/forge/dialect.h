@@ -23,6 +23,7 @@ struct dialect_event {
 	const char *const *proposals; /* names to read back; NULL-ended */
 	const char *const *targets;   /* refs that moved; NULL-ended */
 	const char *const *places;    /* of each of the proposals, as forge_proposal.place; NULL: their names say it */
+	const char *const *pushed;    /* those of the proposals that have another commit now; NULL-ended; NULL: it does not say */
 };
 
 struct dialect {
@@ -35,6 +36,7 @@ struct dialect {
 	const char *anew;   /* option of the reader: use nothing that was remembered from earlier; NULL: it never does */
 	const char *teller; /* VERB --project P NAME|PLACE: a report in JSON on standard input; NULL: it is pushed as a ref */
 	bool serves;        /* the reader can stay, and be asked over its standard input: --serve */
+	bool by_token;      /* the reader needs a token, which of a slave's users the landing daemon's alone has */
 	bool by_name;       /* an event's repository is the path of it alone, without a host: option launchpad.name */
 	/* Texts in the arena. ERR_INPUT: not understood (the delivery stays stored). NULL: not read yet. */
 	int (*event)(

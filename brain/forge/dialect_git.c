@@ -7,6 +7,7 @@
 #define PROPOSALS "refs/proposals/"
 #define HEADS "refs/heads/"
 #define REPORTS "/reports/"
+#define HEAD "/head"
 #define NODES (64 * 1024) /* values in one JSON text */
 
 char *dialect_git_proposal_of(struct arena *arena, const char *ref)
@@ -35,13 +36,14 @@ static void add_once(const char **texts, size_t *count, const char *text)
 /* Reports are the landing account's own: nothing to read back for them. */
 static int sort_refs(struct arena *arena, const json_t *refs, struct dialect_event *event, struct err *err)
 {
-	size_t size = json_array_size(refs), proposal_count = 0, target_count = 0;
-	const char **proposals, **targets;
+	size_t size = json_array_size(refs), proposal_count = 0, target_count = 0, pushed_count = 0;
+	const char **proposals, **targets, **pushed;
 
 	if (size > DIALECT_GIT_REFS)
 		return err_set(err, ERR_INPUT, "refs: %zu of them, over %d", size, DIALECT_GIT_REFS);
 	proposals = arena_alloc(arena, (size + 1) * sizeof *proposals);
 	targets = arena_alloc(arena, (size + 1) * sizeof *targets);
+	pushed = arena_alloc(arena, (size + 1) * sizeof *pushed);
 	for (size_t i = 0; i < size; i++) {
 		const char *ref, *name;
 
@@ -54,9 +56,12 @@ static int sort_refs(struct arena *arena, const json_t *refs, struct dialect_eve
 		name = dialect_git_proposal_of(arena, ref);
 		if (name && strncmp(ref + strlen(PROPOSALS) + strlen(name), REPORTS, strlen(REPORTS)) != 0)
 			add_once(proposals, &proposal_count, name);
+		if (name && strcmp(ref + strlen(PROPOSALS) + strlen(name), HEAD) == 0)
+			add_once(pushed, &pushed_count, name);
 	}
 	event->proposals = proposals;
 	event->targets = targets;
+	event->pushed = pushed;
 	return 0;
 }
 
@@ -198,6 +203,20 @@ static int read_commits(struct arena *arena, const json_t *json, struct forge_pr
 	return copy_text(arena, json, "author_email", &proposal->author_email, err);
 }
 
+/* What readings of before did not have. */
+static int read_merge(struct arena *arena, const json_t *json, struct forge_proposal *proposal, struct err *err)
+{
+	const char *merge = jsonget_string_or(json, "merge", NULL);
+
+	proposal->rejected = jsonget_integer_or(json, "rejected", 0);
+	if (!merge)
+		return 0;
+	if (!forge_commit_valid(merge))
+		return err_set(err, ERR_INPUT, "merge: must be a commit id");
+	proposal->merge = arena_strdup(arena, merge);
+	return 0;
+}
+
 static int read_words(struct arena *arena, const json_t *json, struct forge_proposal *proposal, struct err *err)
 {
 	proposal->proposer = arena_strdup(arena, jsonget_string_or(json, "proposer", NULL));
@@ -219,6 +238,8 @@ int dialect_git_proposal(struct arena *arena, const void *reply, size_t length, 
 	if (!json)
 		return -1;
 	if (read_place(arena, json, &found, err) < 0 || read_commits(arena, json, &found, err) < 0)
+		goto err0;
+	if (read_merge(arena, json, &found, err) < 0)
 		goto err0;
 	if (read_words(arena, json, &found, err) < 0 || read_approvals(arena, json, &found, err) < 0)
 		goto err0;

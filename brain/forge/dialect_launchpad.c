@@ -260,6 +260,9 @@ static int read_state(
 		proposal->state = statuses[i].open && *proposal->head ? FORGE_OPEN : FORGE_CLOSED;
 		if (*proposal->head && jsonget_boolean_or(json, "source_landed", false))
 			proposal->state = FORGE_MERGED;
+		const char *merge = jsonget_string_or(record->proposal, "merged_revision_id", "");
+		if (proposal->state == FORGE_MERGED && forge_commit_valid(merge))
+			proposal->merge = arena_strdup(arena, merge);
 		return 0;
 	}
 	return err_set(err, ERR_INPUT, "queue_status: is none that is known");

@@ -42,7 +42,7 @@ char *dialect_launchpad_place(struct arena *arena, const void *body, size_t leng
  * gone; else open. Message: commit_message, else description, else one line. Proposer: the registrant.
  * Approvals: the status Approved, which only a trusted reviewer can set, by `reviewer` at date_reviewed, and each trusted vote
  * "Approve". None counts while the status is another one, a trusted vote is Disapprove, or the prerequisite has not landed.
- * The commit that one was given for (DESIGN promise 3): reviewed_revid if set (for the status); else the source tip, if the newest
+ * The commit that one was given for (promise 3): reviewed_revid if set (for the status); else the source tip, if the newest
  * preview diff is not later than the approval and was made of that tip; else none, with why_not, and undecided for the status.
  */
 int dialect_launchpad_proposal(

@@ -6,37 +6,16 @@
 #include "base/buf.h"
 #include "base/crypto.h"
 #include "conf/option.h"
+#include "forge/digest_text.h"
 #include "forge/recipe.h"
 
 #define TEXT_MAXIMUM (4U * 1024 * 1024)
-
-static int add_escaped(struct buf *text, const char *value)
-{
-	for (; *value; value++) {
-		const char *escaped = *value == '\\' ? "\\\\" : *value == '\n' ? "\\n" : NULL;
-
-		if ((escaped ? buf_adds(text, escaped) : buf_add(text, value, 1)) < 0)
-			return -1;
-	}
-	return buf_adds(text, "\n");
-}
-
-int job_add_option(const struct conf_value *value, void *cookie)
-{
-	struct buf *text = cookie;
-
-	if (!value->value)
-		return 0;
-	if (buf_printf(text, "%s=", value->option) < 0)
-		return -1;
-	return add_escaped(text, value->value);
-}
 
 static int add_option(const struct conf_value *value, void *cookie)
 {
 	const struct option *option = option_find(OPTION_JOB, value->option);
 
-	return option && option->aside ? 0 : job_add_option(value, cookie);
+	return option && option->aside ? 0 : digest_text_option(value, cookie);
 }
 
 static int add_section(const struct conf *conf, const char *section, struct buf *text, struct err *err)
@@ -59,7 +38,7 @@ static int add_project(const struct conf *conf, struct arena *arena, const char 
 	if (conf_text(conf, section, "secrets", &secrets, err) < 0 || (secrets && conf_list(conf, arena, section, "jobs", &jobs, err) < 0))
 		return -1;
 	for (; jobs && *jobs; jobs++)
-		if (strcmp(*jobs, job) == 0 && (buf_printf(text, "[%s]\nsecrets=", section) < 0 || add_escaped(text, secrets) < 0))
+		if (strcmp(*jobs, job) == 0 && (buf_printf(text, "[%s]\nsecrets=", section) < 0 || digest_text_escaped(text, secrets) < 0))
 			return err_set(err, ERR_FULL, "[job/%s]: over %u bytes", job, TEXT_MAXIMUM);
 	return 0;
 }

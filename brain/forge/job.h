@@ -17,7 +17,4 @@ int job_digest(const struct conf *conf, const char *job, char out[static JOB_DIG
 /* The backing's part of it alone: which image a test ran in. The same for each generation that a refresh makes of it. */
 int job_backing_digest(const struct conf *conf, const char *backing, char out[static JOB_DIGEST_SIZE], struct err *err);
 
-/* A conf_each_fn: adds "OPTION=VALUE\n" to the struct buf `text`. Another than 0: it is full. */
-int job_add_option(const struct conf_value *value, void *text);
-
 #endif

@@ -1,6 +1,6 @@
 /*
  * What a merge commit is made of, derived only from what is merged, so that the same parents give the same id on every host
- * (DESIGN promise 4). Message: the proposal's message, blank line, "Merged from URL"; no reviewers. Author: the source commit's.
+ * (promise 4). Message: the proposal's message, blank line, "Merged from URL"; no reviewers. Author: the source commit's.
  * Date (both): the later of the committer dates of source and target tip.
  */
 #ifndef BYOCI_FORGE_MERGE_H

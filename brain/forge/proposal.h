@@ -42,6 +42,8 @@ struct forge_proposal {
 	const char *undecided;   /* the forge shows it as approved, and can't say for which commit: why; NULL. The approver must be told. */
 	int64_t undecided_time;  /* when it was approved so, seconds */
 	enum forge_state state;
+	const char *merge;       /* merged: the commit of the target that merged exactly the head; NULL: not known */
+	int64_t rejected;        /* time of the approval under which the head was rejected, seconds; 0: it was not, or it is not known */
 	struct forge_approval *approvals;
 	size_t approval_count;
 };

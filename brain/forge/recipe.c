@@ -8,7 +8,7 @@
 #include "base/crypto.h"
 #include "base/file.h"
 #include "conf/option.h"
-#include "forge/job.h"
+#include "forge/digest_text.h"
 
 static const char *const source_names[RECIPE_SOURCES] = {
 	[RECIPE_MMDEBSTRAP] = "mmdebstrap", [RECIPE_TARBALL] = "tarball", [RECIPE_BACKING] = "backing", [RECIPE_LXD] = "lxd"};
@@ -185,7 +185,7 @@ static int add_option(const struct conf_value *value, void *cookie)
 {
 	const struct option *option = option_find(OPTION_BACKING, value->option);
 
-	return option && option->aside ? 0 : job_add_option(value, cookie);
+	return option && option->aside ? 0 : digest_text_option(value, cookie);
 }
 
 static int add_files(const struct recipe *recipe, struct arena *arena, struct buf *text, struct err *err)

@@ -5,13 +5,15 @@
 
 #include "base/jsonget.h"
 #include "forge/proposal.h"
+#include "forge/seal.h"
 #include "forge/spec.h"
 #include "forge/text.h"
 
-#define HEADER "byoci-result-1 "
 #define NODES 16384
 #define JOBS 64
-#define STEPS 256
+#define LANDER "-land" /* forge/landed.h */
+
+static const struct seal_form form = {.header = "byoci-result-1 ", .what = "a result", .maximum = RESULT_LINE_MAXIMUM};
 
 static json_t *artefacts_json(const struct result_artefacts *artefacts)
 {
@@ -36,43 +38,24 @@ static json_t *job_json(const struct result_job *job)
 	return json;
 }
 
-static json_t *step_json(const struct result_step *step)
-{
-	return json_pack(
-		"{s:o, s:I, s:I}", "name", text_json(step->name), "started", (json_int_t)step->started, "ended", (json_int_t)step->ended);
-}
-
-/* The fields that are texts, in their order: one list for writing and reading. */
-struct field {
-	const char *key;
-	size_t at; /* of the const char * in struct result */
-};
-
-#define FIELD(name) {#name, offsetof(struct result, name)}
-static const struct field fields[] = {FIELD(build), FIELD(namespace), FIELD(project), FIELD(proposal), FIELD(target),
-	FIELD(slave), FIELD(base), FIELD(source), FIELD(merge), FIELD(tree), FIELD(reason)};
-#define FIELDS (sizeof fields / sizeof fields[0])
+#define TEXT(name) SEAL_TEXT(result, name)
+static const struct seal_text texts[] = {TEXT(build), TEXT(namespace), TEXT(project), TEXT(proposal), TEXT(target),
+	TEXT(slave), TEXT(base), TEXT(source), TEXT(merge), TEXT(tree), TEXT(reason)};
+#define TEXTS (sizeof texts / sizeof texts[0])
 
 char *result_payload(struct arena *arena, const struct result *result)
 {
-	json_t *json = json_object(), *jobs = json_array(), *steps = json_array();
+	json_t *json = json_object(), *jobs = json_array();
 	char *text, *copy;
 
 	json_object_set_new(json, "result", json_integer(1));
-	for (size_t i = 0; i < FIELDS; i++) {
-		const char *value;
-
-		memcpy(&value, (const char *)result + fields[i].at, sizeof value);
-		json_object_set_new(json, fields[i].key, text_json(value));
-	}
+	seal_put_texts(json, texts, TEXTS, result);
 	json_object_set_new(json, "attempt", json_integer(result->attempt));
 	json_object_set_new(json, "outcome", json_string(outcome_word(result->outcome)));
 	for (size_t i = 0; i < result->job_count; i++)
 		json_array_append_new(jobs, job_json(&result->jobs[i]));
-	for (size_t i = 0; i < result->step_count; i++)
-		json_array_append_new(steps, step_json(&result->steps[i]));
 	json_object_set_new(json, "jobs", jobs);
-	json_object_set_new(json, "steps", steps);
+	json_object_set_new(json, "steps", timing_json(result->steps, result->step_count));
 	json_object_set_new(json, "time", json_integer(result->time));
 	text = json_dumps(json, JSON_COMPACT);
 	if (!text)
@@ -85,19 +68,7 @@ char *result_payload(struct arena *arena, const struct result *result)
 
 char *result_sign_line(struct arena *arena, const struct result *result, const struct crypto_key *key, struct err *err)
 {
-	const char *payload = result_payload(arena, result);
-	char *head = arena_printf(arena, HEADER "%s", crypto_base64(arena, payload, strlen(payload)));
-	unsigned char signature[CRYPTO_SIGNATURE_SIZE];
-	char *line;
-
-	if (crypto_sign(key, head, strlen(head), signature, err) < 0)
-		return NULL;
-	line = arena_printf(arena, "%s %s", head, crypto_base64(arena, signature, sizeof signature));
-	if (strlen(line) > RESULT_LINE_MAXIMUM) {
-		err_set(err, ERR_FULL, "a result of %zu bytes, over %d", strlen(line), RESULT_LINE_MAXIMUM);
-		return NULL;
-	}
-	return line;
+	return seal_line(arena, &form, result_payload(arena, result), key, err);
 }
 
 static int read_outcome(const json_t *json, enum outcome *outcome, struct err *err)
@@ -177,17 +148,6 @@ static int read_job(struct arena *arena, const json_t *json, struct result_job *
 	return read_left(arena, json, job, err);
 }
 
-static int read_step(struct arena *arena, const json_t *json, struct result_step *step, struct err *err)
-{
-	const char *name;
-
-	if (jsonget_string(json, "name", &name, err) < 0 || jsonget_integer(json, "started", &step->started, err) < 0 ||
-		jsonget_integer(json, "ended", &step->ended, err) < 0)
-		return -1;
-	step->name = arena_strdup(arena, name);
-	return 0;
-}
-
 static int read_lists(struct arena *arena, const json_t *json, struct result *result, struct err *err)
 {
 	json_t *jobs, *steps;
@@ -195,23 +155,30 @@ static int read_lists(struct arena *arena, const json_t *json, struct result *re
 	if (jsonget_array(json, "jobs", &jobs, err) < 0 || jsonget_array(json, "steps", &steps, err) < 0)
 		return -1;
 	result->job_count = json_array_size(jobs);
-	result->step_count = json_array_size(steps);
-	if (result->job_count > JOBS || result->step_count > STEPS)
-		return err_set(err, ERR_INPUT, "over %d jobs or %d steps", JOBS, STEPS);
+	if (result->job_count > JOBS)
+		return err_set(err, ERR_INPUT, "over %d jobs", JOBS);
 	result->jobs = arena_alloc(arena, (result->job_count + 1) * sizeof *result->jobs);
-	result->steps = arena_alloc(arena, (result->step_count + 1) * sizeof *result->steps);
 	for (size_t i = 0; i < result->job_count; i++)
 		if (read_job(arena, json_array_get(jobs, i), &result->jobs[i], err) < 0)
 			return err_wrap(err, "jobs[%zu]", i);
-	for (size_t i = 0; i < result->step_count; i++)
-		if (read_step(arena, json_array_get(steps, i), &result->steps[i], err) < 0)
-			return err_wrap(err, "steps[%zu]", i);
-	return 0;
+	return timing_read(arena, steps, &result->steps, &result->step_count, err);
 }
 
 static bool commit_or_empty(const char *text)
 {
 	return *text == '\0' || forge_commit_valid(text);
+}
+
+/* What its key is a file's name by; never the landing daemon's, which signs other things. */
+static int check_slave(const char *slave, struct err *err)
+{
+	size_t length = strlen(slave), end = strlen(LANDER);
+
+	if (!forge_name_valid(slave))
+		return err_set(err, ERR_INPUT, "slave: must be a name");
+	if (length > end && strcmp(slave + length - end, LANDER) == 0)
+		return err_set(err, ERR_INPUT, "slave: a name that ends in " LANDER " is that of a landing daemon's key");
+	return 0;
 }
 
 /* What is compared with other ids later must have the form of one. */
@@ -221,6 +188,8 @@ static int check_forms(const struct result *result, struct err *err)
 		return err_set(err, ERR_INPUT, "build: must be 32 hex digits");
 	if (!forge_name_valid(result->project) || !forge_name_valid(result->proposal))
 		return err_set(err, ERR_INPUT, "project, proposal: must be names");
+	if (check_slave(result->slave, err) < 0)
+		return -1;
 	if (!forge_commit_valid(result->base) || !forge_commit_valid(result->source))
 		return err_set(err, ERR_INPUT, "base, source: must be commit ids");
 	if (!commit_or_empty(result->merge) || !commit_or_empty(result->tree))
@@ -238,14 +207,8 @@ static int read_payload(struct arena *arena, const json_t *json, struct result *
 		return -1;
 	if (version != 1)
 		return err_set(err, ERR_INPUT, "result: version %lld; this program reads 1", (long long)version);
-	for (size_t i = 0; i < FIELDS; i++) {
-		const char *text;
-
-		if (jsonget_string(json, fields[i].key, &text, err) < 0)
-			return -1;
-		text = arena_strdup(arena, text);
-		memcpy((char *)result + fields[i].at, &text, sizeof text);
-	}
+	if (seal_get_texts(arena, json, texts, TEXTS, result, err) < 0)
+		return -1;
 	if (jsonget_integer(json, "attempt", &result->attempt, err) < 0 || jsonget_integer(json, "time", &result->time, err) < 0)
 		return -1;
 	if (read_outcome(json, &result->outcome, err) < 0 || read_lists(arena, json, result, err) < 0)
@@ -253,42 +216,11 @@ static int read_payload(struct arena *arena, const json_t *json, struct result *
 	return check_forms(result, err);
 }
 
-/* Takes the line apart and verifies; the payload's bytes. */
-static const char *verified(struct arena *arena, const char *line, const struct crypto_key *key, size_t *length, struct err *err)
-{
-	const char *payload = line + strlen(HEADER), *space;
-	char *encoded, *signature, *bytes;
-	size_t line_length = strnlen(line, RESULT_LINE_MAXIMUM + 2), signature_length;
-
-	if (line_length > 0 && line[line_length - 1] == '\n')
-		line_length--;
-	if (line_length > RESULT_LINE_MAXIMUM || line_length < strlen(HEADER) || strncmp(line, HEADER, strlen(HEADER)) != 0)
-		goto err0;
-	space = memchr(payload, ' ', line_length - strlen(HEADER));
-	if (!space)
-		goto err0;
-	encoded = arena_memdup(arena, payload, (size_t)(space - payload));
-	signature = arena_memdup(arena, space + 1, line_length - (size_t)(space + 1 - line));
-	signature = crypto_unbase64(arena, signature, &signature_length);
-	if (!signature || signature_length != CRYPTO_SIGNATURE_SIZE)
-		goto err0;
-	if (!crypto_verify(key, line, (size_t)(space - line), (const unsigned char *)signature, signature_length)) {
-		err_set(err, ERR_REFUSED, "a result whose signature is not of the slave's key");
-		return NULL;
-	}
-	bytes = crypto_unbase64(arena, encoded, length);
-	if (bytes)
-		return bytes;
-err0:
-	err_set(err, ERR_INPUT, "not a line with a signed result");
-	return NULL;
-}
-
 int result_read_line(struct arena *arena, const char *line, const struct crypto_key *key, struct result *result, struct err *err)
 {
 	struct result found = {.build = NULL};
 	size_t length;
-	const char *payload = verified(arena, line, key, &length, err);
+	const char *payload = seal_open(arena, &form, line, key, &length, err);
 	json_t *json = payload ? jsonget_parse(payload, length, NODES, err) : NULL;
 	int done;
 
@@ -304,15 +236,7 @@ int result_read_line(struct arena *arena, const char *line, const struct crypto_
 
 json_t *result_line_payload(struct arena *arena, const char *line)
 {
-	const char *payload = strncmp(line, HEADER, strlen(HEADER)) == 0 ? line + strlen(HEADER) : NULL;
-	struct err ignored;
-	size_t length;
-	char *bytes;
-
-	if (!payload)
-		return NULL;
-	bytes = crypto_unbase64(arena, arena_memdup(arena, payload, strcspn(payload, " \n")), &length);
-	return bytes ? jsonget_parse(bytes, length, NODES, &ignored) : NULL;
+	return seal_peek(arena, &form, line, NODES);
 }
 
 bool result_line_counts(struct arena *arena, const char *line, struct counts *counts)

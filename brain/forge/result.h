@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "forge/counts.h"
 #include "forge/outcome.h"
+#include "forge/timing.h"
 
 #define RESULT_LINE_MAXIMUM (256 * 1024) /* bytes of a signed line */
 
@@ -42,11 +43,6 @@ struct result_job {
 	const struct result_artefacts *artefacts; /* NULL: likewise */
 };
 
-struct result_step {
-	const char *name; /* "fetch", "merge", "worker", "tests", "teardown" */
-	int64_t started, ended; /* ms since 1970 */
-};
-
 struct result {
 	const char *build, *namespace, *project, *proposal, *target;
 	int64_t attempt;
@@ -57,7 +53,7 @@ struct result {
 	const char *reason;       /* one line for people; "" when there is nothing to say */
 	struct result_job *jobs;
 	size_t job_count;
-	struct result_step *steps;
+	struct timing *steps;
 	size_t step_count;
 	int64_t time; /* ms since 1970 */
 };

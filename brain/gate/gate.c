@@ -3,26 +3,13 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/jsonget.h"
 #include "forge/approve.h"
 #include "forge/result.h"
 #include "gate/move.h"
 #include "proposal/project.h"
 
-enum { LATER_MAXIMUM_MS = 24 * 3600 * 1000 };
-
-/* 0: none counts. */
-static int64_t newest_approval(const struct forge_proposal *proposal, const struct approve_criteria *criteria)
-{
-	int64_t newest = 0;
-
-	for (size_t i = 0; i < proposal->approval_count; i++) {
-		const struct forge_approval *approval = &proposal->approvals[i];
-
-		if (approval->time > newest && approve_counts(proposal, criteria, approval))
-			newest = approval->time;
-	}
-	return newest;
-}
+enum { LATER_MAXIMUM_MS = 24 * 3600 * 1000, NODES = 10000 };
 
 /* Fills facts but for the items. */
 static int learn(struct move *move, struct policy_facts *facts, struct approve_verdict *verdict, struct err *why)
@@ -40,10 +27,11 @@ static int learn(struct move *move, struct policy_facts *facts, struct approve_v
 	facts->target = row->target;
 	facts->gated = project_gates(move->brain->conf, move->arena, row->project, row->target);
 	facts->approved = verdict->commit;
-	facts->approved_time = newest_approval(&proposal, &criteria);
+	facts->approved_time = approve_newest(&proposal, &criteria);
 	facts->why = verdict->why;
 	facts->undecided = proposal.undecided;
 	facts->undecided_time = proposal.undecided_time;
+	facts->rejected = proposal.rejected;
 	return 0;
 }
 
@@ -98,6 +86,8 @@ static int act(struct move *move, const struct policy_facts *facts, const struct
 		return move_queue(move, facts, arena_printf(move->arena, "queued for %s: %s", facts->target, facts->why));
 	case POLICY_LANDED:
 		return move_finish_found(move);
+	case POLICY_REJECTED:
+		return move_rejected(move, why);
 	case POLICY_REFUSE:
 		return move_refuse(move, facts, why);
 	case POLICY_GO:
@@ -170,10 +160,21 @@ static int load(struct move *move, int64_t item, const char *state)
 	return proposal_get(move->brain, move->arena, move->item.proposal, &move->row, move->err);
 }
 
+/* Of a landing's answer: a forge that asks for time is no trouble. */
+static int64_t wait_of(const char *answer)
+{
+	struct err ignored;
+	json_t *json = answer ? jsonget_parse(answer, strlen(answer), NODES, &ignored) : NULL;
+	int64_t wait = jsonget_integer_or(json, "wait", 0);
+
+	json_decref(json);
+	return wait;
+}
+
 static int read_ended(struct move *move, enum store_id id, int64_t ref, struct move_end *ended, int64_t *build)
 {
 	struct store *store = move->brain->store;
-	const char *word, *line;
+	const char *word, *line, *answer;
 	struct counts counts;
 	int found = store_one(store, id, move->err, STORE_INTEGER(ref));
 
@@ -189,13 +190,23 @@ static int read_ended(struct move *move, enum store_id id, int64_t ref, struct m
 	*build = store_integer(store, id, 7);
 	line = store_text(store, id, 8, move->arena);
 	ended->tests = line && result_line_counts(move->arena, line, &counts) ? counts_text(move->arena, &counts, false) : "";
+	answer = store_text(store, id, 9, move->arena);
 	store_reset(store, id);
 	ended->outcome = OUTCOME_INFRASTRUCTURE;
 	if (word)
 		outcome_from_word(word, &ended->outcome);
+	ended->wait = ended->outcome == OUTCOME_UNREACHABLE ? wait_of(answer) : 0;
 	if (!ended->reason)
 		ended->reason = "";
 	return 1;
+}
+
+/* It is on the target, by what merge it is not known: the forge is read again, and says. */
+static int finish(struct move *move, const struct move_end *ended)
+{
+	if (ended->merged && *ended->merged)
+		return move_finish(move, ended);
+	return move_reread(move, arena_printf(move->arena, "read back: %s", *ended->reason ? ended->reason : "it has landed already"));
 }
 
 static int after_build(struct move *move, const struct move_end *ended, int64_t build)
@@ -204,7 +215,7 @@ static int after_build(struct move *move, const struct move_end *ended, int64_t 
 	case POLICY_LAND:
 		return move_land(move, ended, build);
 	case POLICY_DONE:
-		return move_finish(move, ended);
+		return finish(move, ended);
 	case POLICY_REJECT:
 		return move_reject(move, ended, "build");
 	case POLICY_REREAD:
@@ -237,7 +248,7 @@ static int after_landing(struct move *move, const struct move_end *ended, int64_
 	switch (policy_after_landing(ended->outcome)) {
 	case POLICY_LAND:
 	case POLICY_DONE:
-		return move_finish(move, ended);
+		return finish(move, ended);
 	case POLICY_REJECT:
 		return move_reject(move, ended, "landing");
 	case POLICY_REREAD:

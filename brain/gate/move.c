@@ -109,6 +109,23 @@ int move_build(struct move *move)
 		(long long)attempt, move->item.source, move->item.target, move->row.target_tip);
 }
 
+/*
+ * The one that waits behind who begins now is read back when the target moved since it was read: so its merge is made beforehand
+ * (build/premake.h), and it begins at once should the one before it not land. Further ones would be merged again and again.
+ */
+static int look_ahead(const struct move *move, const char *project, const char *target)
+{
+	struct move next = *move;
+	int found = item_next(move->brain, move->arena, project, target, &next.item, move->err), fresh;
+
+	if (found <= 0)
+		return found;
+	if (proposal_get(move->brain, move->arena, next.item.proposal, &next.row, move->err) < 0)
+		return -1;
+	fresh = is_fresh(&next);
+	return fresh ? (fresh < 0 ? -1 : 0) : brain_tell(move->brain, STAGE_PROPOSAL, "read", next.item.proposal, 0, move->err);
+}
+
 int move_next(struct move *move, const char *project, const char *target)
 {
 	int found = store_one(move->brain->store, STORE_ITEM_ACTIVE, move->err, STORE_TEXT(project), STORE_TEXT(target)), fresh;
@@ -125,7 +142,9 @@ int move_next(struct move *move, const char *project, const char *target)
 	fresh = is_fresh(move);
 	if (fresh < 0)
 		return -1;
-	return fresh ? move_build(move) : move_reread(move, "its turn: read back again, the target moved since");
+	if ((fresh ? move_build(move) : move_reread(move, "its turn: read back again, the target moved since")) < 0)
+		return -1;
+	return look_ahead(move, project, target);
 }
 
 int move_queue(struct move *move, const struct policy_facts *facts, const char *why)
@@ -141,12 +160,24 @@ int move_queue(struct move *move, const struct policy_facts *facts, const char *
 	return brain_decide(move->brain, &reason, move->err, "%s", why);
 }
 
-int move_out(struct move *move, const char *why)
+/* A build that runs is not wanted any more. */
+static int end_early(struct move *move, const char *state, const char *why)
 {
 	bool building = strcmp(move->item.state, "building") == 0;
 
-	if (end(move, "removed", why) < 0 ||
-		(building && brain_tell(move->brain, STAGE_BUILD, "unwanted", move->item.id, 0, move->err) < 0))
+	if (end(move, state, why) < 0)
+		return -1;
+	return building ? brain_tell(move->brain, STAGE_BUILD, "unwanted", move->item.id, 0, move->err) : 0;
+}
+
+int move_rejected(struct move *move, const char *why)
+{
+	return end_early(move, "rejected", why);
+}
+
+int move_out(struct move *move, const char *why)
+{
+	if (end_early(move, "removed", why) < 0)
 		return -1;
 	if (strcmp(move->row.state, "open") != 0)
 		return 0;
@@ -202,13 +233,26 @@ int move_finish(struct move *move, const struct move_end *ended)
 	return brain_tell(move->brain, STAGE_PROPOSAL, "read", move->item.proposal, 0, move->err);
 }
 
-/* It is on the target, and no landing said so: what the newest build made is the best that we can name. */
+/* The merge that the forge shows; NULL: it does not say. */
+static const char *merge_read(struct move *move)
+{
+	struct forge_proposal proposal = {.merge = NULL};
+	struct err ignored;
+
+	return proposal_parse(move->arena, &move->row, &proposal, &ignored) == 0 ? proposal.merge : NULL;
+}
+
+/*
+ * It is on the target, and no landing of ours said so: somebody landed it by hand, and may have told the proposal of it, with the mark of
+ * that merge. If the forge does not say which it is, what the newest build made is the best that we can name.
+ */
 int move_finish_found(struct move *move)
 {
 	struct store *store = move->brain->store;
 	struct move_end ended = {.build = "", .reason = ""};
 	bool building = strcmp(move->item.state, "building") == 0;
 	int found = store_one(store, STORE_BUILD_OF_ITEM, move->err, STORE_INTEGER(move->item.id));
+	const char *merge = merge_read(move);
 
 	if (found < 0)
 		return -1;
@@ -217,6 +261,8 @@ int move_finish_found(struct move *move)
 		ended.merged = store_text(store, STORE_BUILD_OF_ITEM, 11, move->arena);
 		store_reset(store, STORE_BUILD_OF_ITEM);
 	}
+	if (merge)
+		ended.merged = merge;
 	if (building && brain_tell(move->brain, STAGE_BUILD, "unwanted", move->item.id, 0, move->err) < 0)
 		return -1;
 	return move_finish(move, &ended);
@@ -247,21 +293,21 @@ int move_reject(struct move *move, const struct move_end *ended, const char *wha
 	return end(move, "rejected", why) < 0 ? -1 : owe_report(move, "rejected", ended->merged, text);
 }
 
-static int ask_landing(struct move *move, int64_t build)
+static int ask_landing(struct move *move, int64_t build, int64_t delay)
 {
 	struct brain *brain = move->brain;
 
 	if (store_run(brain->store, STORE_LANDING_ADD, move->err, STORE_INTEGER(build), STORE_INTEGER(move->item.id),
 		STORE_INTEGER(clock_wall_ms())) < 0)
 		return -1;
-	return brain_tell(brain, STAGE_LANDING, "asked", store_last_id(brain->store), 0, move->err);
+	return brain_tell(brain, STAGE_LANDING, "asked", store_last_id(brain->store), delay, move->err);
 }
 
 int move_land(struct move *move, const struct move_end *ended, int64_t build)
 {
 	struct brain_reason reason = about(move);
 
-	if (set_state(move, "landing", "being landed") < 0 || ask_landing(move, build) < 0)
+	if (set_state(move, "landing", "being landed") < 0 || ask_landing(move, build, 0) < 0)
 		return -1;
 	CRASH_POINT("gate.landing-asked");
 	return brain_decide(
@@ -272,15 +318,18 @@ int move_land(struct move *move, const struct move_end *ended, int64_t build)
 int move_land_again(struct move *move, const struct move_end *ended, int64_t build)
 {
 	struct brain_reason reason = about(move);
-	int64_t delay = policy_delay_ms(move->item.troubles + 1);
+	int64_t wait = policy_wait_ms(ended->wait, clock_wall_ms() - move->item.since);
+	int64_t delay = wait ? wait : policy_delay_ms(move->item.troubles + 1);
+	const char *bound = !wait ? "" : wait / 1000 < ended->wait ?
+		arena_printf(move->arena, ", not in %lld: its forge asks for time, and has an hour at once and a day in all",
+			(long long)ended->wait) : ", as its forge asks for time, which it has for a day in all";
 
 	if (delay < 0)
 		return hold(move, arena_printf(move->arena, "too much trouble with landing it: %s", ended->reason));
-	if (store_run(move->brain->store, STORE_ITEM_TROUBLE, move->err, STORE_INTEGER(move->item.id), STORE_TEXT(ended->reason)) <
-			0 ||
-		store_run(move->brain->store, STORE_LANDING_ADD, move->err, STORE_INTEGER(build), STORE_INTEGER(move->item.id),
-			STORE_INTEGER(clock_wall_ms())) < 0 ||
-		brain_tell(move->brain, STAGE_LANDING, "asked", store_last_id(move->brain->store), delay, move->err) < 0)
+	if (!wait &&
+		store_run(move->brain->store, STORE_ITEM_TROUBLE, move->err, STORE_INTEGER(move->item.id), STORE_TEXT(ended->reason)) < 0)
 		return -1;
-	return brain_decide(move->brain, &reason, move->err, "landed again in %lld s: %s", (long long)(delay / 1000), ended->reason);
+	if (ask_landing(move, build, delay) < 0)
+		return -1;
+	return brain_decide(move->brain, &reason, move->err, "landed again in %lld s%s: %s", (long long)(delay / 1000), bound, ended->reason);
 }

@@ -30,6 +30,7 @@ struct move_end {
 	const char *merged;     /* id of the merge; NULL: none */
 	const char *target_tip; /* afterwards; NULL or "": not known */
 	int64_t time;           /* ms */
+	int64_t wait;           /* seconds that the forge asked to be left alone for; 0: it did not */
 	const char *tests;      /* what the test reports were counted to, without names; "": there were none */
 };
 
@@ -53,12 +54,15 @@ int move_release(struct move *move, const struct policy_facts *facts, const char
 int move_again(struct move *move, const char *why);
 /* A landing is asked for. `build` is builds.id. */
 int move_land(struct move *move, const struct move_end *ended, int64_t build);
-/* The tests said yes and that holds: only the landing is tried again, and the target waits for it; too often: held. */
+/* The tests said yes and that holds: only the landing is tried again, and the target waits for it; too often: held. When the forge asked
+ * for time, it gets that, as often as it asks within a day. */
 int move_land_again(struct move *move, const struct move_end *ended, int64_t build);
 /* It is on the target. */
 int move_finish(struct move *move, const struct move_end *ended);
 /* It is on the target, and no landing said so. */
 int move_finish_found(struct move *move);
+/* The proposal was told no already, under this approval. A build that runs is cancelled. */
+int move_rejected(struct move *move, const char *why);
 /* The proposal is told no. `what` ended so: "build", "landing". */
 int move_reject(struct move *move, const struct move_end *ended, const char *what);
 

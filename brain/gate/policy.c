@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DELAY_FIRST_MS = 2000, TROUBLES_MAXIMUM = 6 };
+enum { DELAY_FIRST_MS = 2000, TROUBLES_MAXIMUM = 6, WAIT_MAXIMUM_S = 3600, WAITS_MAXIMUM_MS = 86400000 };
 
 static void choose(struct policy_choice *choice, enum policy_act act, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -46,7 +46,8 @@ static void choose_without_item(const struct policy_facts *facts, struct policy_
 
 	if (same && is(last->state, "landed"))
 		choose(choice, POLICY_NOTHING, "%.12s landed already", facts->approved);
-	else if (same && is(last->state, "rejected") && facts->approved_time <= last->approved)
+	else if ((same && is(last->state, "rejected") && facts->approved_time <= last->approved) ||
+		(facts->rejected > 0 && facts->approved_time <= facts->rejected))
 		choose(choice, POLICY_NOTHING, "%.12s was rejected: push a new commit, or approve it again to have it tried again",
 			facts->approved);
 	else
@@ -62,6 +63,8 @@ static void choose_with_item(const struct policy_facts *facts, struct policy_cho
 			live->source);
 	else if (!is(live->target, facts->target))
 		choose(choice, POLICY_REPLACE, "out of the queue: its target is now %s and not %s", facts->target, live->target);
+	else if (facts->rejected > 0 && facts->approved_time <= facts->rejected)
+		choose(choice, POLICY_REJECTED, "rejected while nobody looked, as its report says: push a new commit, or approve it again");
 	else if (is(live->state, "rereading"))
 		choose(choice, POLICY_GO, "%s", "");
 	else if (is(live->state, "held") && facts->approved_time > live->approved)
@@ -144,4 +147,13 @@ enum policy_next policy_after_landing(enum outcome outcome)
 int64_t policy_delay_ms(int64_t troubles)
 {
 	return troubles > TROUBLES_MAXIMUM ? -1 : (int64_t)DELAY_FIRST_MS << (troubles - 1);
+}
+
+int64_t policy_wait_ms(int64_t seconds, int64_t tried_ms)
+{
+	if (seconds <= 0 || tried_ms >= WAITS_MAXIMUM_MS)
+		return 0;
+	if (seconds > WAIT_MAXIMUM_S)
+		seconds = WAIT_MAXIMUM_S;
+	return seconds * 1000 > DELAY_FIRST_MS ? seconds * 1000 : DELAY_FIRST_MS;
 }

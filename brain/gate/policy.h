@@ -27,6 +27,7 @@ struct policy_facts {
 	const char *why;        /* approve_decide's words */
 	const char *undecided;  /* forge_proposal.undecided */
 	int64_t undecided_time;
+	int64_t rejected;       /* forge_proposal.rejected: by whom is not known here, so by hand, or by a brain with other rows */
 	struct policy_item live; /* in the queue now */
 	struct policy_item last; /* the newest one that ended */
 };
@@ -38,6 +39,7 @@ enum policy_act {
 	POLICY_REPLACE, /* out, and a new one in */
 	POLICY_LANDED, /* the live item's commit is on the target: it was a landing of ours whose answer got lost, or somebody else's */
 	POLICY_GO,     /* it was read again and is as it was: build it */
+	POLICY_REJECTED, /* the live item was rejected under its approval, and the proposal told so: it ends without a word */
 	POLICY_REFUSE, /* an approval that nobody can tell the commit of: said on the proposal, once for a commit */
 	POLICY_RELEASE /* a held item was approved once more: queue it again */
 };
@@ -62,6 +64,12 @@ enum policy_next policy_after_landing(enum outcome outcome);
 
 /* How long to wait before attempt `troubles` + 1 (from 1); -1: enough, hold the item for people. */
 int64_t policy_delay_ms(int64_t troubles);
+
+/*
+ * How long a landing waits when the forge asked for `seconds`: an hour at most, and nobody's trouble. 0: it has been tried for `tried_ms`,
+ * a day, and its target with it; now it is trouble like any other.
+ */
+int64_t policy_wait_ms(int64_t seconds, int64_t tried_ms);
 
 /* Builds of one item, whatever they ended with: more than this and it is held. */
 #define POLICY_BUILDS_MAXIMUM 20

@@ -367,7 +367,7 @@ struct hook *hook_new(struct brain *brain, struct err *err)
 		conf_integer(brain->conf, NULL, "hook.deadline", &config.deadline_ms, err) < 0)
 		goto err1;
 	config.body_maximum = (size_t)limit;
-	hook->httpd = httpd_new(brain->loop, &config, &handler, hook, err);
+	hook->httpd = httpd_daemon_new(brain->loop, &config, &handler, hook, err);
 	if (!hook->httpd)
 		goto err1;
 	return hook;
@@ -380,7 +380,7 @@ void hook_free(struct hook *hook)
 {
 	if (!hook)
 		return;
-	httpd_free(hook->httpd);
+	httpd_daemon_free(hook->httpd);
 	loop_cancel(hook->flush);
 	for (size_t i = 0; i < hook->count; i++)
 		secret_free(hook->accounts[i].secrets);
@@ -390,5 +390,5 @@ void hook_free(struct hook *hook)
 
 unsigned hook_port(const struct hook *hook)
 {
-	return httpd_port(hook->httpd);
+	return httpd_daemon_port(hook->httpd);
 }

@@ -16,7 +16,7 @@ struct hook;
 
 /* Listens. NULL: the address can't be had, or an account is misconfigured. */
 struct hook *hook_new(struct brain *brain, struct err *err);
-void hook_free(struct hook *hook); /* after brain_release(); NULL is allowed */
+void hook_free(struct hook *hook); /* after turn_release(); NULL is allowed */
 unsigned hook_port(const struct hook *hook);
 
 #endif

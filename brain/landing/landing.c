@@ -7,8 +7,10 @@
 #include "base/crash.h"
 #include "base/jsonget.h"
 #include "build/build.h"
-#include "calls/calls.h"
+#include "calls/wire.h"
 #include "gate/item.h"
+#include "landing/by_job.h"
+#include "master/site.h"
 
 enum { NODES = 50000 };
 
@@ -61,14 +63,15 @@ static int end_landing(struct brain *brain, int64_t id, const struct landing_end
 	return store_changed(brain->store) ? brain_tell(brain, STAGE_GATE, "landed", id, 0, err) : 0;
 }
 
-static char *make_request(struct arena *arena, const struct build_row *build, struct err *why)
+/* `master` NULL: none, the land daemon of this machine is asked. */
+static char *make_request(struct arena *arena, const struct build_row *build, const char *master, struct err *why)
 {
 	json_t *spec = jsonget_parse(build->spec, strlen(build->spec), NODES, why), *json;
 	char *dumped, *text;
 
 	if (!spec)
 		return NULL;
-	json = json_pack("{s:s, s:o, s:s}", "op", "land", "spec", spec, "result", build->result);
+	json = json_pack("{s:s*, s:s, s:o, s:s}", BY_JOB_MASTER, master, "op", "land", "spec", spec, "result", build->result);
 	dumped = json_dumps(json, JSON_COMPACT);
 	text = arena_strdup(arena, dumped);
 	free(dumped);
@@ -93,7 +96,7 @@ static enum step step_asked(struct brain *brain, struct arena *arena, int64_t re
 	if (found <= 0 || strcmp(item.state, "landing") != 0)
 		return brain_step(found);
 	if (build.result)
-		intent.request = make_request(arena, &build, &why);
+		intent.request = make_request(arena, &build, site_of_project(brain->conf, arena, item.project), &why);
 	if (!intent.request)
 		return brain_step(end_landing(
 			brain, ref, &(struct landing_end){OUTCOME_REFUSED, "there is no signed result to land", NULL, NULL, NULL}, err));
@@ -113,27 +116,76 @@ static int64_t landing_of_call(const struct calls_answer *answer)
 	return slash ? strtoll(slash + 1, NULL, 10) : 0;
 }
 
+static void read_answer(struct arena *arena, const char *text, struct landing_end *end)
+{
+	struct err why = {.kind = ERR_NONE};
+	json_t *json = jsonget_parse(text, strlen(text), NODES, &why);
+
+	end->answer = text;
+	end->reason = arena_strdup(arena, jsonget_string_or(json, "reason", jsonget_string_or(json, "error", "")));
+	end->merged = arena_strdup(arena, jsonget_string_or(json, "merge", NULL));
+	end->target_tip = arena_strdup(arena, jsonget_string_or(json, "target_tip", NULL));
+	json_decref(json);
+}
+
+/* 1; 0: the landing is not there; -1. */
+static int read_line(struct brain *brain, struct arena *arena, int64_t id, const char *line, struct landing_end *end, struct err *err)
+{
+	struct landing_row landing;
+	struct build_row build;
+	struct landed landed;
+	struct err why = {.kind = ERR_NONE};
+	int found = landing_get(brain, arena, id, &landing, err);
+
+	if (found > 0)
+		found = build_get(brain, arena, landing.build, &build, err);
+	if (found <= 0)
+		return found;
+	if (by_job_read(brain, arena, line, &build, &landed, &why) < 0) {
+		end->outcome = OUTCOME_INFRASTRUCTURE;
+		end->reason = arena_printf(arena, "no answer of a landing daemon that holds: %s", why.text);
+		return 1;
+	}
+	read_answer(arena, landed_payload(arena, &landed), end);
+	end->outcome = landed.outcome;
+	return 1;
+}
+
 static enum step step_answer(struct brain *brain, struct arena *arena, int64_t ref, struct err *err)
 {
 	struct calls_answer answer;
 	struct landing_end end = {.reason = ""};
-	struct err why = {.kind = ERR_NONE};
-	json_t *json;
 	int found = calls_get(brain, arena, ref, &answer, err);
 
 	if (found <= 0)
 		return brain_step(found);
 	end.outcome = answer.outcome;
-	end.answer = answer.text;
-	json = jsonget_parse(answer.text, strlen(answer.text), NODES, &why);
-	end.reason = arena_strdup(arena, jsonget_string_or(json, "reason", jsonget_string_or(json, "error", "")));
-	end.merged = arena_strdup(arena, jsonget_string_or(json, "merge", NULL));
-	end.target_tip = arena_strdup(arena, jsonget_string_or(json, "target_tip", NULL));
-	json_decref(json);
+	if (!by_job_is(answer.request))
+		read_answer(arena, answer.text, &end);
+	else if (answer.outcome != OUTCOME_SUCCESS)
+		end.reason = answer.text;
+	else if (read_line(brain, arena, landing_of_call(&answer), answer.text, &end, err) < 0)
+		return STEP_FAILED;
 	if (end_landing(brain, landing_of_call(&answer), &end, err) < 0)
 		return STEP_FAILED;
 	CRASH_POINT("landing.end-stored");
 	return STEP_DONE;
+}
+
+void landing_begin(struct calls_act *act, const void *about)
+{
+	if (by_job_is(act->request))
+		jenkins_begin(act, &by_job_kind);
+	else
+		wire_begin(act, about);
+}
+
+void landing_drop(struct calls_act *act)
+{
+	if (by_job_is(act->request))
+		jenkins_drop(act);
+	else
+		wire_drop(act);
 }
 
 const struct brain_handler landing_handlers[] = {

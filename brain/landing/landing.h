@@ -1,6 +1,7 @@
 /*
- * The landing stage: asks the land daemon to put the tested merge on its target. The daemon believes nothing of it and checks
- * the signed result and the forge's approval itself; what it answers is the landing's row, and the gate is told.
+ * The landing stage: asks the land daemon to put the tested merge on its target, on its socket or, where the project has a master, by a
+ * job that asks it. The daemon believes nothing of it and checks the signed result and the forge's approval itself; what it answers,
+ * signed when it comes through a job, is the landing's row, and the gate is told.
  *
  * Inbox: "asked" (landings.id), "answer" (calls.id).
  */
@@ -8,10 +9,15 @@
 #define BYOCI_LANDING_LANDING_H
 
 #include "calls/brain.h"
+#include "calls/calls.h"
 
 #define LANDING_KIND "land"
 
 extern const struct brain_handler landing_handlers[];
+
+/* The performer, over wire.h (`about`) or build/jenkins.h. */
+void landing_begin(struct calls_act *act, const void *about);
+void landing_drop(struct calls_act *act);
 
 /* A row of `landings`; texts in the arena. */
 struct landing_row {

@@ -1,18 +1,42 @@
 #include "loop/http.h"
 
 #include <curl/curl.h>
-#include <unistd.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 #include "base/buf.h"
+#include "base/lazy.h"
 
 enum { LIMIT_MS = 30000, MAXIMUM = 1024 * 1024 };
+
+/* Of libcurl, which brings thirty libraries along and is loaded when there is a first request (base/lazy.h). */
+#define CURL_CALLS(X) \
+	X(easy_cleanup) X(easy_getinfo) X(easy_init) X(easy_perform) X(easy_setopt) X(easy_strerror) X(free) \
+	X(global_cleanup) X(global_init) X(multi_add_handle) X(multi_assign) X(multi_cleanup) X(multi_info_read) \
+	X(multi_init) X(multi_remove_handle) X(multi_setopt) X(multi_socket_action) X(slist_append) X(slist_free_all) \
+	X(url) X(url_cleanup) X(url_get) X(url_set)
+#define CURL_DECLARE(name) __typeof__(curl_##name) *name;
+#define CURL_NAME(name) {"curl_" #name, offsetof(struct curl, name)},
+
+static struct curl {
+	CURL_CALLS(CURL_DECLARE)
+} curl;
+
+static int load(struct err *err)
+{
+	static const struct lazy_call calls[] = {CURL_CALLS(CURL_NAME)};
+	static bool loaded;
+
+	loaded = loaded || lazy_load("libcurl.so.4", calls, sizeof calls / sizeof *calls, &curl, err) == 0;
+	return loaded ? 0 : -1;
+}
 
 struct http {
 	struct loop *loop;
@@ -32,6 +56,7 @@ struct http_call {
 	struct buf body;
 	bool full;
 	int to; /* -1: the body is kept */
+	int64_t to_left; /* bytes that may go there */
 	char *where; /* "GET http://host/path", for messages */
 	char why[CURL_ERROR_SIZE];
 };
@@ -42,10 +67,10 @@ static void call_free(struct http_call *call)
 {
 	if (call->http) {
 		LIST_REMOVE(call, link);
-		curl_multi_remove_handle(call->http->multi, call->easy);
+		curl.multi_remove_handle(call->http->multi, call->easy);
 	}
-	curl_easy_cleanup(call->easy);
-	curl_slist_free_all(call->headers);
+	curl.easy_cleanup(call->easy);
+	curl.slist_free_all(call->headers);
 	buf_release(&call->reply_headers);
 	buf_release(&call->body);
 	free(call->where);
@@ -70,8 +95,11 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *cookie)
 	long status = 0;
 
 	(void)size; /* always 1 */
-	if (call->to >= 0 && curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status / 100 == 2)
-		return write_out(call->to, bytes, count);
+	if (call->to >= 0 && curl.easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status / 100 == 2) {
+		call->full = (int64_t)count > call->to_left;
+		call->to_left -= (int64_t)count;
+		return call->full ? 0 : write_out(call->to, bytes, count);
+	}
 	call->full = buf_add(&call->body, bytes, count) < 0;
 	return call->full ? 0 : count;
 }
@@ -99,14 +127,14 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *cookie)
 static int check_url(const char *url, struct err *err)
 {
 	static const CURLUPart forbidden[] = {CURLUPART_USER, CURLUPART_PASSWORD};
-	CURLU *parsed = curl_url();
+	CURLU *parsed = curl.url();
 	char *part = NULL;
 	int rc = -1;
 
 	if (!parsed)
 		err_fatal("out of memory");
-	if (curl_url_set(parsed, CURLUPART_URL, url, 0) != CURLUE_OK ||
-		curl_url_get(parsed, CURLUPART_SCHEME, &part, 0) != CURLUE_OK) {
+	if (curl.url_set(parsed, CURLUPART_URL, url, 0) != CURLUE_OK ||
+		curl.url_get(parsed, CURLUPART_SCHEME, &part, 0) != CURLUE_OK) {
 		err_set(err, ERR_USAGE, "not a URL");
 		goto out;
 	}
@@ -115,17 +143,17 @@ static int check_url(const char *url, struct err *err)
 		goto out;
 	}
 	for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
-		curl_free(part);
+		curl.free(part);
 		part = NULL;
-		if (curl_url_get(parsed, forbidden[i], &part, 0) == CURLUE_OK) {
+		if (curl.url_get(parsed, forbidden[i], &part, 0) == CURLUE_OK) {
 			err_set(err, ERR_USAGE, "a URL with a user or password in it: send a header instead");
 			goto out;
 		}
 	}
 	rc = 0;
 out:
-	curl_free(part);
-	curl_url_cleanup(parsed);
+	curl.free(part);
+	curl.url_cleanup(parsed);
 	return rc;
 }
 
@@ -134,20 +162,20 @@ static int add_headers(struct http_call *call, const char *const *headers, struc
 	static const char *const none[] = {NULL};
 
 	/* Without this, curl waits up to a second before it sends a larger body. */
-	call->headers = curl_slist_append(NULL, "Expect:");
+	call->headers = curl.slist_append(NULL, "Expect:");
 	for (const char *const *header = headers ? headers : none; call->headers && *header; header++) {
 		struct curl_slist *longer;
 
 		if (strpbrk(*header, "\r\n") || !strchr(*header, ':'))
 			return err_set(err, ERR_USAGE, "a header must be `Name: value` on one line");
-		longer = curl_slist_append(call->headers, *header);
+		longer = curl.slist_append(call->headers, *header);
 		if (!longer)
 			err_fatal("out of memory");
 		call->headers = longer;
 	}
 	if (!call->headers)
 		err_fatal("out of memory");
-	curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
+	curl.easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
 	return 0;
 }
 
@@ -155,8 +183,8 @@ static void set_body(CURL *easy, const struct http_request *request)
 {
 	if (!request->body)
 		return;
-	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->length);
-	if (curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->length ? request->body : "") != CURLE_OK)
+	curl.easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->length);
+	if (curl.easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->length ? request->body : "") != CURLE_OK)
 		err_fatal("out of memory");
 }
 
@@ -164,32 +192,34 @@ static void set_options(struct http_call *call, const struct http_request *reque
 {
 	CURL *easy = call->easy;
 
-	curl_easy_setopt(easy, CURLOPT_PRIVATE, call);
-	curl_easy_setopt(easy, CURLOPT_URL, request->url);
-	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(request->limit_ms ? request->limit_ms : LIMIT_MS));
-	curl_easy_setopt(easy, CURLOPT_USERAGENT, "byoci/" BYOCI_VERSION);
-	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, call->why);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
-	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(easy, CURLOPT_HEADERDATA, call);
+	curl.easy_setopt(easy, CURLOPT_PRIVATE, call);
+	curl.easy_setopt(easy, CURLOPT_URL, request->url);
+	curl.easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl.easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+	curl.easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	curl.easy_setopt(easy, CURLOPT_PROXY, "");
+	curl.easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	curl.easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl.easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(request->limit_ms ? request->limit_ms : LIMIT_MS));
+	curl.easy_setopt(easy, CURLOPT_USERAGENT, "byoci/" BYOCI_VERSION);
+	curl.easy_setopt(easy, CURLOPT_ERRORBUFFER, call->why);
+	curl.easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+	curl.easy_setopt(easy, CURLOPT_WRITEDATA, call);
+	curl.easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+	curl.easy_setopt(easy, CURLOPT_HEADERDATA, call);
 	if (request->ca) {
-		curl_easy_setopt(easy, CURLOPT_CAINFO, request->ca);
-		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+		curl.easy_setopt(easy, CURLOPT_CAINFO, request->ca);
+		curl.easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	}
+	if (request->fresh)
+		curl.easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 	if (request->unix_socket)
-		curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
+		curl.easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
 	set_body(easy, request);
 	if (request->method && strcmp(request->method, "HEAD") == 0)
-		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+		curl.easy_setopt(easy, CURLOPT_NOBODY, 1L);
 	else if (request->method)
-		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+		curl.easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
 /* What follows "?" may be a secret, and stays out of messages. */
@@ -213,16 +243,17 @@ static struct http_call *call_new(const struct http_request *request, struct err
 {
 	struct http_call *call;
 
-	if (check_url(request->url, err) < 0)
+	if (load(err) < 0 || check_url(request->url, err) < 0)
 		return NULL;
 	if (request->method && !is_token(request->method)) {
 		err_set(err, ERR_USAGE, "not an HTTP method");
 		return NULL;
 	}
 	call = calloc(1, sizeof *call);
-	if (!call || !(call->easy = curl_easy_init()) || !(call->where = name_request(request)))
+	if (!call || !(call->easy = curl.easy_init()) || !(call->where = name_request(request)))
 		err_fatal("out of memory");
 	call->to = request->to ? *request->to : -1;
+	call->to_left = request->to_maximum ? request->to_maximum : INT64_MAX;
 	buf_init(&call->body, request->maximum ? request->maximum : MAXIMUM);
 	buf_init(&call->reply_headers, request->maximum ? request->maximum : MAXIMUM);
 	set_options(call, request);
@@ -231,6 +262,13 @@ static struct http_call *call_new(const struct http_request *request, struct err
 		return NULL;
 	}
 	return call;
+}
+
+/* These come before anything of a request is sent. */
+static bool is_unsent(CURLcode code)
+{
+	return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT || code == CURLE_SSL_CONNECT_ERROR ||
+		code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE;
 }
 
 /* How it ended: 0 with *reply, borrowed from `call`, or -1. */
@@ -245,9 +283,10 @@ static int conclude(struct http_call *call, CURLcode code, struct http_reply *re
 		{CURLE_WEIRD_SERVER_REPLY, ERR_INPUT},
 		{CURLE_BAD_CONTENT_ENCODING, ERR_INPUT},
 	};
+	enum err_kind kind = ERR_NETWORK;
 	long status = 0;
 
-	curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl.easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (code == CURLE_OK) {
 		*reply = (struct http_reply){.status = (unsigned)status,
 			.headers = call->reply_headers.data ? call->reply_headers.data : "",
@@ -256,11 +295,13 @@ static int conclude(struct http_call *call, CURLcode code, struct http_reply *re
 		return 0;
 	}
 	if (call->full)
-		return err_set(err, ERR_FULL, "%s: the reply has more than %zu bytes", call->where, call->body.maximum);
+		return err_set(err, ERR_FULL, "%s: the reply has more bytes than are allowed", call->where);
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
 		if (kinds[i].code == code)
-			return err_set(err, kinds[i].kind, "%s: %s", call->where, *call->why ? call->why : curl_easy_strerror(code));
-	return err_set(err, ERR_NETWORK, "%s: %s", call->where, *call->why ? call->why : curl_easy_strerror(code));
+			kind = kinds[i].kind;
+	err_set(err, kind, "%s: %s", call->where, *call->why ? call->why : curl.easy_strerror(code));
+	err->number = is_unsent(code) ? ECONNREFUSED : 0;
+	return -1;
 }
 
 /* All requests on the loop */
@@ -273,7 +314,7 @@ static void finish(struct http_call *call, CURLcode code)
 	int rc = conclude(call, code, &reply, &err);
 
 	LIST_REMOVE(call, link);
-	curl_multi_remove_handle(call->http->multi, call->easy);
+	curl.multi_remove_handle(call->http->multi, call->easy);
 	call->http = NULL;
 	call->call(call->cookie, rc == 0 ? &reply : NULL, &err);
 	call_free(call);
@@ -284,12 +325,12 @@ static void act(struct http *http, curl_socket_t fd, int events)
 	CURLMsg *message;
 	int left;
 
-	curl_multi_socket_action(http->multi, fd, events, &left);
-	while ((message = curl_multi_info_read(http->multi, &left))) {
+	curl.multi_socket_action(http->multi, fd, events, &left);
+	while ((message = curl.multi_info_read(http->multi, &left))) {
 		struct http_call *call;
 		CURLcode code = message->data.result;
 
-		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
+		curl.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
 		finish(call, code);
 	}
 }
@@ -316,7 +357,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *cookie, void 
 	(void)easy;
 	if (what == CURL_POLL_REMOVE) {
 		loop_cancel(source);
-		curl_multi_assign(http->multi, fd, NULL);
+		curl.multi_assign(http->multi, fd, NULL);
 		return 0;
 	}
 	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
@@ -326,7 +367,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *cookie, void 
 	if (source)
 		loop_io_events(source, events);
 	else
-		curl_multi_assign(http->multi, fd, loop_io(http->loop, fd, events, on_io, http));
+		curl.multi_assign(http->multi, fd, loop_io(http->loop, fd, events, on_io, http));
 	return 0;
 }
 
@@ -352,19 +393,21 @@ struct http *http_new(struct loop *loop, struct err *err)
 {
 	struct http *http;
 
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+	if (load(err) < 0)
+		return NULL;
+	if (curl.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
 		err_set(err, ERR_SYSTEM, "libcurl does not start");
 		return NULL;
 	}
 	http = calloc(1, sizeof *http);
-	if (!http || !(http->multi = curl_multi_init()))
+	if (!http || !(http->multi = curl.multi_init()))
 		err_fatal("out of memory");
 	http->loop = loop;
 	LIST_INIT(&http->calls);
-	curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
-	curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timeout);
-	curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
+	curl.multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl.multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
+	curl.multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timeout);
+	curl.multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
 	return http;
 }
 
@@ -374,10 +417,10 @@ void http_free(struct http *http)
 		return;
 	while (!LIST_EMPTY(&http->calls))
 		http_cancel(LIST_FIRST(&http->calls));
-	curl_multi_cleanup(http->multi);
+	curl.multi_cleanup(http->multi);
 	loop_cancel(http->timer);
 	free(http);
-	curl_global_cleanup();
+	curl.global_cleanup();
 }
 
 struct http_call *http_request(struct http *http, const struct http_request *request, http_fn *call, void *cookie,
@@ -391,7 +434,7 @@ struct http_call *http_request(struct http *http, const struct http_request *req
 	made->call = call;
 	made->cookie = cookie;
 	LIST_INSERT_HEAD(&http->calls, made, link);
-	if (curl_multi_add_handle(http->multi, made->easy) != CURLM_OK)
+	if (curl.multi_add_handle(http->multi, made->easy) != CURLM_OK)
 		err_fatal("out of memory");
 	return made;
 }
@@ -411,7 +454,7 @@ int http_once(const struct http_request *request, struct arena *arena, struct ht
 
 	if (!call)
 		return -1;
-	rc = conclude(call, curl_easy_perform(call->easy), reply, err);
+	rc = conclude(call, curl.easy_perform(call->easy), reply, err);
 	if (rc == 0) {
 		reply->headers = arena_strdup(arena, reply->headers);
 		reply->body = arena_memdup(arena, reply->body, reply->length);

@@ -6,6 +6,7 @@
 #ifndef BYOCI_LOOP_HTTP_H
 #define BYOCI_LOOP_HTTP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,8 +27,10 @@ struct http_request {
 	int64_t limit_ms;           /* for the whole; 0: 30 s */
 	size_t maximum;             /* bytes of the reply's body, and of its headers; 0: 1 MiB. More is ERR_FULL. */
 	const char *unix_socket;    /* connects here instead; NULL: by the URL */
-	const int *to;              /* descriptor that the body of a 2xx goes to, of any length; NULL: it is kept */
+	const int *to;              /* descriptor that the body of a 2xx goes to; NULL: it is kept */
+	int64_t to_maximum;         /* bytes that go there; 0: any number. More is ERR_FULL. */
 	const char *ca;             /* file of the certificates that count, PEM; NULL: the system's */
+	bool fresh; /* on a connection of its own: on one that was used before, what gets no answer is sent a second time */
 };
 
 struct http_reply {
@@ -39,7 +42,7 @@ struct http_reply {
 
 /*
  * `reply` is NULL when there is none, and then `err` says why (ERR_NETWORK, ERR_TIMEOUT, ERR_FULL, ERR_INPUT); both are
- * borrowed. Called once.
+ * borrowed. Called once. err->number is ECONNREFUSED when nothing was sent, because nothing was connected.
  */
 typedef void http_fn(void *cookie, const struct http_reply *reply, const struct err *err);
 

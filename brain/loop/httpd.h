@@ -25,7 +25,7 @@ struct httpd_request;
 #define HTTPD_SPOOL_FROM (64 * 1024) /* bytes; a body over this goes to an unlinked temporary file */
 
 struct httpd_config {
-	const char *listen;         /* "127.0.0.1:8810", "[::1]:8810"; port 0: any free one, see httpd_port() */
+	const char *listen;         /* "127.0.0.1:8810", "[::1]:8810"; port 0: any free one, see httpd_daemon_port() */
 	const char *option;         /* the option that holds it, named when the address can't be had: "hook.listen" */
 	size_t body_maximum;        /* bytes of one body; 0: a request with a body is 413 */
 	size_t unverified_maximum;  /* bytes of all bodies of this listener that httpd_verified() was not called for; 0: no cap */
@@ -39,7 +39,7 @@ struct httpd_config {
 	unsigned connections_each;  /* at once from one address, more are closed; 0: no limit (behind a proxy all come from one) */
 };
 
-/* Any of them may be NULL. `cookie` is the one of httpd_new(). None may call httpd_free(). */
+/* Any of them may be NULL. `cookie` is the one of httpd_daemon_new(). None may call httpd_daemon_free(). */
 struct httpd_handler {
 	/* Method, path and headers are there, the body is not. Answering here means that the body is never read. */
 	void (*begin)(void *cookie, struct httpd_request *request);
@@ -56,14 +56,14 @@ struct httpd_handler {
  * address is taken, ERR_CONFIG when it is not an address; both name the option. `handler` stays the caller's and must
  * live as long; the texts of `config` are copied or not needed any more.
  */
-struct httpd *httpd_new(struct loop *loop, const struct httpd_config *config, const struct httpd_handler *handler, void *cookie,
+struct httpd *httpd_daemon_new(struct loop *loop, const struct httpd_config *config, const struct httpd_handler *handler, void *cookie,
 	struct err *err);
 
 /* Answers what is open with 503, calls their `gone`, closes. NULL is allowed. */
-void httpd_free(struct httpd *httpd);
+void httpd_daemon_free(struct httpd *httpd);
 
 /* The port that it listens on. */
-unsigned httpd_port(const struct httpd *httpd);
+unsigned httpd_daemon_port(const struct httpd *httpd);
 
 /* Borrowed until `gone`. The path is without the query and decoded (%XX); it can't hold a NUL. */
 const char *httpd_method(const struct httpd_request *request);

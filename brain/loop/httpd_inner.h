@@ -1,4 +1,7 @@
-/* What httpd.c and httpd_answer.c share, and nobody else sees. */
+/*
+ * What the files of the server share, and nobody else sees: httpd_daemon.c drives it, httpd.c is a request as its handler
+ * sees it, httpd_answer.c answers it, httpd_crowd.c bounds those that have no deadline.
+ */
 #ifndef BYOCI_LOOP_HTTPD_INNER_H
 #define BYOCI_LOOP_HTTPD_INNER_H
 
@@ -68,6 +71,9 @@ void httpd_deadline_start(struct connection *connection);
 /* The daemon goes on with it. */
 void httpd_go_on(struct connection *connection);
 
+/* The crowd: files and streams, which have no deadline, are at most half of the connections. Who is silent longest ends for a new one. */
+void httpd_crowd_join(struct httpd *httpd, struct httpd_request *request);
+void httpd_crowd_leave(struct httpd *httpd, struct httpd_request *request); /* no member: nothing */
 /* The stream has just had something to say: others are silent longer. */
 void httpd_crowd_spoke(struct httpd_request *request);
 

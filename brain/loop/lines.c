@@ -275,6 +275,24 @@ int lines_send(struct lines *lines, json_t *message)
 	return 0;
 }
 
+int lines_send_descriptor(struct lines *lines, json_t *message, int descriptor)
+{
+	char *text = json_dumps(message, JSON_COMPACT);
+	size_t length = text ? strlen(text) : 0;
+	int done = -1;
+
+	if (!text)
+		err_fatal("a message for a socket is not JSON, or out of memory");
+	json_decref(message);
+	text[length] = '\n'; /* over the NUL: its length is known */
+	if (!lines->broken && !lines->closing && !lines->out.length)
+		done = sock_send(lines->fd, text, length + 1, &descriptor, 1, &lines->err);
+	free(text);
+	if (done < 0)
+		lines->broken = true;
+	return done;
+}
+
 /* Full is a half of what fits, so that an answer under way still finds room. */
 bool lines_full(const struct lines *lines)
 {

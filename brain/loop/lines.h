@@ -44,6 +44,11 @@ struct lines *lines_connect(struct loop *loop, const char *path, lines_fn *messa
  * closed.
  */
 int lines_send(struct lines *lines, json_t *message);
+/*
+ * The same at once, with a descriptor, which stays the caller's: sock_receive() at the other end gives it. -1: something is queued before
+ * it, or the other side takes nothing.
+ */
+int lines_send_descriptor(struct lines *lines, json_t *message, int descriptor);
 bool lines_full(const struct lines *lines);
 /* Called once when the queue has drained to under half after lines_full() was true. */
 void lines_on_drain(struct lines *lines, loop_fn *call, void *cookie);

@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { HANDED_OVER_FIRST = 3, HANDED_OVER_MOST = 64 }; /* SD_LISTEN_FDS_START, sd_listen_fds(3) */
+#include "base/handed.h"
+
 
 /* "HOST:PORT" or "[HOST]:PORT" into its two parts. */
 static bool split(const char *address, char host[static 64], char port[static 8])
@@ -47,21 +47,9 @@ static struct addrinfo *resolve(const char *address, const char *option, struct 
 	return found;
 }
 
-static long number_in_environment(const char *name)
+static bool listens_at(int fd, const void *cookie)
 {
-	const char *text = getenv(name);
-	char *end;
-	long number;
-
-	if (!text || !*text)
-		return -1;
-	errno = 0;
-	number = strtol(text, &end, 10);
-	return errno || *end ? -1 : number;
-}
-
-static bool listens_at(int fd, const struct addrinfo *wanted)
-{
+	const struct addrinfo *wanted = cookie;
 	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
 	socklen_t length = sizeof address;
 	int value = 0;
@@ -72,18 +60,6 @@ static bool listens_at(int fd, const struct addrinfo *wanted)
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) < 0 || !value)
 		return false;
 	return memcmp(&address, wanted->ai_addr, length) == 0;
-}
-
-static int handed_over(const struct addrinfo *wanted)
-{
-	long count = number_in_environment("LISTEN_FDS");
-
-	if (number_in_environment("LISTEN_PID") != (long)getpid() || count < 1 || count > HANDED_OVER_MOST)
-		return -1;
-	for (int fd = HANDED_OVER_FIRST; fd < HANDED_OVER_FIRST + (int)count; fd++)
-		if (listens_at(fd, wanted) && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) == 0)
-			return fd;
-	return -1;
 }
 
 static int explain(int number, const char *address, const char *option, struct err *err)
@@ -100,7 +76,7 @@ int listen_tcp(const char *address, const char *option, struct err *err)
 
 	if (!wanted)
 		return -1;
-	fd = handed_over(wanted);
+	fd = handed_socket(listens_at, wanted);
 	if (fd >= 0)
 		goto done;
 	fd = socket(wanted->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -61,8 +61,8 @@ static int ask(struct brain *brain, struct arena *arena, const char *kind, const
 
 int read_ask(struct brain *brain, struct arena *arena, const struct read_wish *wish, struct err *err)
 {
-	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:I}", "project", wish->project, "name", wish->name, "place",
-		wish->place ? wish->place : "", "version", wish->version, "delivery", (json_int_t)wish->delivery);
+	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:I, s:b}", "project", wish->project, "name", wish->name, "place",
+		wish->place ? wish->place : "", "version", wish->version, "delivery", (json_int_t)wish->delivery, "pushed", wish->pushed);
 
 	return ask(brain, arena, READ_PROPOSAL, read_lane(arena, wish->project, wish->name), dump(arena, json), err);
 }
@@ -88,6 +88,7 @@ int read_request(struct arena *arena, const char *request, struct read_wish *wis
 	wish->place = arena_strdup(arena, jsonget_string_or(json, "place", ""));
 	wish->version = arena_strdup(arena, jsonget_string_or(json, "version", ""));
 	wish->delivery = jsonget_integer_or(json, "delivery", 0);
+	wish->pushed = jsonget_boolean_or(json, "pushed", false);
 	done = 0;
 err1:
 	json_decref(json);
@@ -224,6 +225,8 @@ void read_begin(struct calls_act *act, const void *about)
 		calls_answer(act, OUTCOME_USAGE, err.text);
 		goto err1;
 	}
+	if (wish.pushed && act->attempts == 1 && act->brain->ears.pushed)
+		act->brain->ears.pushed(act->brain, wish.project, wish.name);
 	strv_pushl(&environment, "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/", "LC_ALL=C.UTF-8", NULL);
 	if (*act->brain->root)
 		strv_pushf(&environment, "BYOCI_ROOT=%s", act->brain->root);

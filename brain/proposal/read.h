@@ -15,6 +15,7 @@ struct read_wish {
 	const char *place;   /* forge_proposal.place; NULL or "": its name says it, or it is not known */
 	const char *version; /* of the forge, as the reconciler saw it; "" unknown */
 	int64_t delivery;    /* that made us ask; 0: none */
+	bool pushed;         /* it says that the proposal has another commit now */
 };
 
 /* Asks for one; a wish that waits already, and begins later than now, is enough. */

@@ -57,6 +57,15 @@ static void on_time(void *cookie)
 	arena_free(arena);
 }
 
+/* While nobody looked, proposals may have been told something: what is queued is read back first, as if its target had moved. */
+static void forget_targets(struct brain *brain)
+{
+	struct err err = {.kind = ERR_NONE};
+
+	if (brain_begin(brain, &err) < 0 || store_plain(brain->store, STORE_TARGETS_FORGET, &err) < 0)
+		log_error(LOG_WHAT("reconciler"), LOG_ERR(&err));
+}
+
 struct reconcile *reconcile_new(struct brain *brain)
 {
 	struct reconcile *reconcile = calloc(1, sizeof *reconcile);
@@ -64,6 +73,7 @@ struct reconcile *reconcile_new(struct brain *brain)
 	if (!reconcile)
 		err_fatal("out of memory");
 	reconcile->brain = brain;
+	forget_targets(brain);
 	reconcile->timer = loop_after(brain->loop, 0, on_time, reconcile);
 	return reconcile;
 }
@@ -134,7 +144,7 @@ static int look_for_gone(struct brain *brain, struct arena *arena, const char *p
 
 		if (json_object_get(set, open[i]))
 			continue;
-		wish.place = proposal_place(brain, arena, project, open[i], err);
+		wish.place = proposal_place_known(brain, arena, project, open[i], err);
 		if (!wish.place || read_ask(brain, arena, &wish, err) < 0)
 			goto err1;
 		asked++;

@@ -8,6 +8,7 @@
 #include "base/jsonget.h"
 #include "calls/calls.h"
 #include "gate/item.h"
+#include "gate/policy.h"
 #include "proposal/proposal.h"
 
 #define STAGE_NAME "report"
@@ -62,9 +63,9 @@ static char *make_request(
 	struct forge_proposal proposal = {.place = NULL};
 	struct err ignored;
 	bool placed = proposal_parse(arena, row, &proposal, &ignored) == 0 && proposal.place;
-	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?, s:s, s:s*}", "op", "report", "project", row->project, "proposal",
-		row->name, "kind", report->kind, "approved", item->source, "merge", report->merged, "text", report->body, "place",
-		placed ? proposal.place : NULL);
+	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s?, s:s, s:s*}", "op", "report", "project", row->project, "proposal",
+		row->name, "kind", report->kind, "approved", item->source, "approval",
+		(json_int_t)item->approved, "merge", report->merged, "text", report->body, "place", placed ? proposal.place : NULL);
 	char *dumped = json ? json_dumps(json, JSON_COMPACT) : NULL, *text = arena_strdup(arena, dumped);
 
 	free(dumped);
@@ -84,16 +85,21 @@ static int64_t tries(enum outcome outcome)
 	return outcome == OUTCOME_UNREACHABLE ? TRIES_AWAY : TRIES;
 }
 
-static int send_report(struct brain *brain, struct arena *arena, struct report_row *report, int64_t attempt, struct err *err)
+/* One try to tell; its number is in the call's key. */
+struct attempt {
+	int64_t number, delay_ms;
+};
+
+static int send_report(struct brain *brain, struct arena *arena, struct report_row *report, const struct attempt *attempt, struct err *err)
 {
-	struct calls_intent intent = {.kind = REPORT_KIND, .stage = STAGE_REPORT, .delay_ms = delay_ms(attempt)};
+	struct calls_intent intent = {.kind = REPORT_KIND, .stage = STAGE_REPORT, .delay_ms = attempt->delay_ms};
 	struct item item;
 	struct proposal_row row;
 	int found = load(brain, arena, report, &item, &row, err);
 
 	if (found <= 0)
 		return found;
-	intent.key = arena_printf(arena, "%s/%lld/%lld", report->marker, (long long)report->id, (long long)attempt);
+	intent.key = arena_printf(arena, "%s/%lld/%lld", report->marker, (long long)report->id, (long long)attempt->number);
 	intent.lane = arena_printf(arena, "report/%s/%s", row.project, row.name);
 	intent.request = make_request(arena, report, &item, &row);
 	if (!intent.request)
@@ -111,9 +117,15 @@ static enum step step_owed(struct brain *brain, struct arena *arena, int64_t ref
 	int found = report_get(brain, arena, ref, &report, err);
 
 	if (found > 0 && strcmp(report.state, "owed") == 0)
-		found = send_report(brain, arena, &report, 0, err);
+		found = send_report(brain, arena, &report, &(struct attempt){.number = 0}, err);
 	return brain_step(found);
 }
+
+/* What the landing daemon said. */
+struct report_answer {
+	const char *reason;
+	int64_t wait; /* seconds that the forge asked for; 0: it did not */
+};
 
 static int end_report(
 	struct brain *brain, struct arena *arena, struct report_row *report, bool sent, const char *reason, struct err *err)
@@ -134,14 +146,46 @@ static int end_report(
 	return brain_decide(brain, &about, err, "the proposal could not be told \"%s\": %s", report->kind, reason);
 }
 
+/* When the forge asked for time, people are told. */
+static int send_again(struct brain *brain, struct arena *arena, struct report_row *report, int64_t number,
+	const struct report_answer *answer, struct err *err)
+{
+	struct brain_reason about = {.stage = STAGE_NAME};
+	struct attempt attempt = {.number = number, .delay_ms = delay_ms(number)};
+	int64_t wait = policy_wait_ms(answer->wait, clock_wall_ms() - report->made);
+	const char *bound = arena_printf(arena, "%lld, and has an hour at once and a day in all", (long long)answer->wait);
+	struct item item;
+	struct proposal_row row;
+	int found = load(brain, arena, report, &item, &row, err);
+
+	if (found <= 0)
+		return found;
+	about.proposal = row.id;
+	if (wait > attempt.delay_ms)
+		attempt.delay_ms = wait;
+	if (wait > 0 && brain_decide(brain, &about, err, "told \"%s\" later, in %lld s: its forge asks for %s: %s", report->kind,
+		(long long)(attempt.delay_ms / 1000), bound, answer->reason) < 0)
+		return -1;
+	return send_report(brain, arena, report, &attempt, err);
+}
+
+static void read_answer(struct arena *arena, const struct calls_answer *answer, struct report_answer *read)
+{
+	struct err why = {.kind = ERR_NONE};
+	json_t *json = jsonget_parse(answer->text, strlen(answer->text), NODES, &why);
+
+	read->reason = arena_strdup(arena, jsonget_string_or(json, "reason", jsonget_string_or(json, "error", "")));
+	read->wait = answer->outcome == OUTCOME_UNREACHABLE ? jsonget_integer_or(json, "wait", 0) : 0;
+	json_decref(json);
+}
+
 static enum step step_answer(struct brain *brain, struct arena *arena, int64_t ref, struct err *err)
 {
 	struct calls_answer answer;
+	struct report_answer read;
 	struct report_row report;
-	struct err why = {.kind = ERR_NONE};
-	const char *reason, *at;
-	int64_t attempt;
-	json_t *json;
+	const char *at;
+	int64_t next;
 	bool sent;
 	int found = calls_get(brain, arena, ref, &answer, err), done;
 
@@ -150,16 +194,14 @@ static enum step step_answer(struct brain *brain, struct arena *arena, int64_t r
 		found = report_get(brain, arena, strtoll(at + 1, NULL, 10), &report, err);
 	if (found <= 0 || !at || strcmp(report.state, "owed") != 0)
 		return brain_step(found);
-	attempt = strtoll(strrchr(answer.key, '/') + 1, NULL, 10);
-	json = jsonget_parse(answer.text, strlen(answer.text), NODES, &why);
-	reason = arena_strdup(arena, jsonget_string_or(json, "reason", jsonget_string_or(json, "error", "")));
-	json_decref(json);
+	next = strtoll(strrchr(answer.key, '/') + 1, NULL, 10) + 1;
+	read_answer(arena, &answer, &read);
 	sent = answer.outcome == OUTCOME_SUCCESS;
 	CRASH_POINT("report.answer-read");
-	if (!sent && attempt + 1 < tries(answer.outcome))
-		done = send_report(brain, arena, &report, attempt + 1, err);
+	if (!sent && next < tries(answer.outcome))
+		done = send_again(brain, arena, &report, next, &read, err);
 	else
-		done = end_report(brain, arena, &report, sent, reason, err);
+		done = end_report(brain, arena, &report, sent, read.reason, err);
 	return brain_step(done);
 }
 

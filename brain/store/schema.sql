@@ -2,7 +2,7 @@
 -- Times are milliseconds since 1970, UTC. A row that says what happened is never changed afterwards, except from
 -- "unfinished" to "finished". doc/ARCHITECTURE.md has the table of these tables.
 
--- One stored message from a forge, as it came. Never changed.
+-- One stored message from a forge, as it came. Never changed; after option history.keep it goes, or only its body when a row refers to it.
 CREATE TABLE deliveries (
 	id INTEGER PRIMARY KEY,
 	dialect TEXT NOT NULL,
@@ -41,6 +41,7 @@ CREATE TABLE proposals (
 	version TEXT NOT NULL,     -- of the forge, as the reconciler saw it; "" not yet
 	UNIQUE (project, name)
 ) STRICT;
+CREATE INDEX proposals_delivery ON proposals (delivery) WHERE delivery IS NOT NULL;
 CREATE INDEX proposals_open ON proposals (project, name) WHERE state = 'open';
 
 -- Where a target is, as far as we know. A build made on another tip is not worth starting.
@@ -75,6 +76,7 @@ CREATE UNIQUE INDEX items_live ON items (proposal) WHERE state IN ('queued', 're
 CREATE UNIQUE INDEX items_active ON items (project, target) WHERE state IN ('rereading', 'building', 'landing');
 CREATE INDEX items_queue ON items (project, target, due, id) WHERE state = 'queued';
 CREATE INDEX items_order ON items (project, target, id) WHERE state IN ('queued', 'rereading', 'building', 'landing', 'held');
+CREATE INDEX items_delivery ON items (delivery) WHERE delivery IS NOT NULL;
 CREATE INDEX items_proposal ON items (proposal, id);
 
 -- One test run of one item on one merge.
@@ -126,7 +128,7 @@ CREATE TABLE reports (
 ) STRICT;
 CREATE INDEX reports_item ON reports (item, id);
 
--- One act towards the outside.
+-- One act towards the outside. The outcome of an unfinished one is NULL, or, when nobody wants it any more, "cancelled".
 CREATE TABLE calls (
 	id INTEGER PRIMARY KEY,
 	kind TEXT NOT NULL,

@@ -36,7 +36,8 @@
 	S(REFUSAL_COUNT, "INSERT INTO refusals (account, status, reason, count, last) VALUES (?1, ?2, ?3, ?4, ?5)" \
 		" ON CONFLICT (account, status) DO UPDATE SET reason = ?3, count = count + ?4, last = ?5") \
 	S(REFUSALS, "SELECT account, status, reason, count, last FROM refusals ORDER BY account, status") \
-	S(DECISION_ADD, "INSERT INTO decisions (time, stage, delivery, proposal, text) VALUES (?1, ?2, ?3, ?4, ?5)") \
+	S(DECISION_ADD, "INSERT INTO decisions (time, stage, delivery, proposal, text)" \
+		" VALUES (?1, ?2, (SELECT id FROM deliveries WHERE id = ?3), ?4, ?5)") \
 	S(DECISION_LAST, "SELECT text FROM decisions WHERE proposal = ?1 AND stage = ?2 ORDER BY id DESC LIMIT 1") \
 	S(DECISIONS_PROPOSAL, "SELECT id, time, stage, delivery, text FROM (SELECT * FROM decisions WHERE proposal = ?1" \
 		" ORDER BY id DESC LIMIT ?2) ORDER BY id") \
@@ -45,15 +46,16 @@
 #define STORE_STATEMENTS_CALL(S) \
 	S(CALL_ADD, "INSERT INTO calls (kind, lane, key, request, stage, state, attempts, due, made)" \
 		" VALUES (?1, ?2, ?3, ?4, ?5, 'intent', 0, ?6, ?7) ON CONFLICT (kind, key) DO NOTHING") \
-	S(CALL_FIND, "SELECT id, stage FROM calls WHERE kind = ?1 AND key = ?2") \
+	S(CALL_FIND, "SELECT id, stage, attempts FROM calls WHERE kind = ?1 AND key = ?2") \
 	S(CALL_WAITING, "SELECT id FROM calls WHERE kind = ?1 AND lane = ?2 AND state = 'intent' LIMIT 1") \
-	S(CALL_NEXT, "SELECT c.id, c.lane, c.key, c.request, c.stage, c.attempts FROM lanes l JOIN calls c ON c.id = l.call" \
+	S(CALL_NEXT, "SELECT c.id, c.lane, c.key, c.request, c.stage, c.attempts, c.outcome FROM lanes l JOIN calls c ON c.id = l.call" \
 		" WHERE l.kind = ?1 AND l.due <= ?2 AND NOT EXISTS (SELECT 1 FROM calls d WHERE d.lane = l.lane AND d.state = 'doing')" \
 		" ORDER BY l.due, l.call LIMIT 1") \
 	S(CALL_DOING, "UPDATE calls SET state = 'doing', attempts = attempts + 1, started = ?2 WHERE id = ?1") \
 	S(CALL_AGAIN, "UPDATE calls SET state = 'intent', due = ?2, answer = ?3 WHERE id = ?1 AND state = 'doing'") \
 	S(CALL_ANSWERED, "UPDATE calls SET state = 'answered', ended = ?2, outcome = ?3, answer = ?4 WHERE id = ?1 AND state" \
 		" <> 'answered'") \
+	S(CALL_UNWANTED, "UPDATE calls SET outcome = ?2, due = min(due, ?3) WHERE id = ?1 AND state <> 'answered'") \
 	S(CALL_FORGET, "UPDATE calls SET answer = '' WHERE id = ?1 AND state = 'answered'") \
 	S(CALL_DELETE, "DELETE FROM calls WHERE id = ?1") \
 	S(CALL_GET, "SELECT kind, lane, key, request, state, attempts, due, made, started, ended, outcome, answer FROM calls" \
@@ -68,9 +70,9 @@
 #define STORE_STATEMENTS_PROPOSAL(S) \
 	S(PROPOSAL_PUT, "INSERT INTO proposals (project, name, url, target, target_tip, head, state, dialect, reply, read," \
 		" delivery, version)" \
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (project, name) DO UPDATE SET url = ?3," \
-		" target = ?4," \
-		" target_tip = ?5, head = ?6, state = ?7, dialect = ?8, reply = ?9, read = ?10, delivery = ?11, version = ?12") \
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, (SELECT id FROM deliveries WHERE id = ?11), ?12)" \
+		" ON CONFLICT (project, name) DO UPDATE SET url = ?3, target = ?4, target_tip = ?5, head = ?6, state = ?7, dialect = ?8," \
+		" reply = ?9, read = ?10, delivery = excluded.delivery, version = ?12") \
 	S(PROPOSAL_GET, "SELECT project, name, url, target, target_tip, head, state, dialect, reply, read, delivery, version" \
 		" FROM proposals WHERE id = ?1") \
 	S(PROPOSAL_FIND, "SELECT id, version FROM proposals WHERE project = ?1 AND name = ?2") \
@@ -79,6 +81,7 @@
 	S(TARGET_PUT, "INSERT INTO targets (project, target, tip, seen) VALUES (?1, ?2, ?3, ?4)" \
 		" ON CONFLICT (project, target) DO UPDATE SET tip = ?3, seen = ?4 WHERE seen <= ?4") \
 	S(TARGETS_SOONER, "UPDATE targets SET seen = ?1 WHERE seen > ?1") \
+	S(TARGETS_FORGET, "UPDATE targets SET tip = ''") \
 	S(TARGET_GET, "SELECT tip, seen FROM targets WHERE project = ?1 AND target = ?2")
 
 #define STATEMENT_ITEM "id, proposal, project, target, source, approved, state, since, read, queued, ended, due, builds, troubles, delivery, why"
@@ -86,7 +89,7 @@
 #define STORE_STATEMENTS_GATE(S) \
 	S(ITEM_ADD, "INSERT INTO items (proposal, project, target, source, approved, state, since, read, queued, due," \
 		" builds, troubles, delivery, why)" \
-		" VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?6, 0, 0, 0, ?8, ?9)") \
+		" VALUES (?1, ?2, ?3, ?4, ?5, 'queued', ?6, ?7, ?6, 0, 0, 0, (SELECT id FROM deliveries WHERE id = ?8), ?9)") \
 	S(ITEM_GET, "SELECT " STATEMENT_ITEM " FROM items WHERE id = ?1") \
 	S(ITEM_LIVE, "SELECT " STATEMENT_ITEM " FROM items WHERE proposal = ?1 AND " STATEMENT_ITEM_LIVE) \
 	S(ITEM_LAST, "SELECT " STATEMENT_ITEM " FROM items WHERE proposal = ?1 ORDER BY id DESC LIMIT 1") \
@@ -109,7 +112,7 @@
 #define STATEMENT_BUILD "id, build, item, attempt, state, spec, asked, started, ended, outcome, reason, merged, result"
 #define STORE_STATEMENTS_BUILD(S) \
 	S(BUILD_ADD, "INSERT INTO builds (build, item, attempt, state, spec, asked) VALUES (?1, ?2, ?3, 'asked', '', ?4)") \
-	S(BUILD_ENDED, "SELECT item, build, outcome, reason, merged, '', ended, id, result FROM builds" \
+	S(BUILD_ENDED, "SELECT item, build, outcome, reason, merged, '', ended, id, result, NULL FROM builds" \
 		" WHERE id = ?1 AND state = 'done'") \
 	S(BUILD_GET, "SELECT " STATEMENT_BUILD " FROM builds WHERE id = ?1") \
 	S(BUILD_FIND, "SELECT " STATEMENT_BUILD " FROM builds WHERE build = ?1") \
@@ -125,7 +128,7 @@
 #define STATEMENT_LANDING "id, build, item, state, asked, ended, outcome, reason, merged, target_tip, answer"
 #define STORE_STATEMENTS_LANDING(S) \
 	S(LANDING_ADD, "INSERT INTO landings (build, item, state, asked) VALUES (?1, ?2, 'asked', ?3)") \
-	S(LANDING_ENDED, "SELECT l.item, b.build, l.outcome, l.reason, l.merged, l.target_tip, l.ended, l.build, b.result" \
+	S(LANDING_ENDED, "SELECT l.item, b.build, l.outcome, l.reason, l.merged, l.target_tip, l.ended, l.build, b.result, l.answer" \
 		" FROM landings l" \
 		" JOIN builds b ON b.id = l.build WHERE l.id = ?1 AND l.state = 'done'") \
 	S(LANDING_GET, "SELECT " STATEMENT_LANDING " FROM landings WHERE id = ?1") \
@@ -138,6 +141,24 @@
 	S(REPORT_OF_ITEM, "SELECT id, item, kind, body, merged, marker, state, made, ended, reason FROM reports WHERE item = ?1" \
 		" ORDER BY id DESC LIMIT 1")
 
+/*
+ * What is past: each looks at some rows in the order of their ids, and says: id, time, what stays of it (enum stays of calls/history.c),
+ * bytes. A message without a decision about it is still to be read.
+ */
+#define STORE_STATEMENTS_HISTORY(S) \
+	S(HISTORY_DELIVERIES, "SELECT d.id, d.stored, CASE WHEN NOT EXISTS (SELECT 1 FROM decisions WHERE delivery = d.id) THEN 2" \
+		" WHEN d.id = (SELECT max(id) FROM deliveries) OR EXISTS (SELECT 1 FROM items WHERE delivery = d.id)" \
+		" OR EXISTS (SELECT 1 FROM proposals WHERE delivery = d.id) OR EXISTS (SELECT 1 FROM decisions e JOIN proposals p" \
+		" ON p.id = e.proposal WHERE e.delivery = d.id AND p.state = 'open') THEN 1 ELSE 0 END, length(d.body)" \
+		" FROM deliveries d WHERE d.id > ?1 ORDER BY d.id LIMIT ?2") \
+	S(DELIVERY_EMPTY, "UPDATE deliveries SET body = x'' WHERE id = ?1") \
+	S(DECISIONS_DELETE, "DELETE FROM decisions WHERE delivery = ?1") \
+	S(DELIVERY_DELETE, "DELETE FROM deliveries WHERE id = ?1") \
+	S(HISTORY_DECISIONS, "SELECT d.id, d.time, d.delivery IS NOT NULL OR p.state IS 'open', 0 FROM decisions d" \
+		" LEFT JOIN proposals p ON p.id = d.proposal WHERE d.id > ?1 ORDER BY d.id LIMIT ?2") \
+	S(DECISION_DELETE, "DELETE FROM decisions WHERE id = ?1") \
+	S(HISTORY_CALLS, "SELECT id, coalesce(ended, made), state <> 'answered', 0 FROM calls WHERE id > ?1 ORDER BY id LIMIT ?2")
+
 #define STORE_STATEMENTS(S) \
 	STORE_STATEMENTS_TURN(S) \
 	STORE_STATEMENTS_INTAKE(S) \
@@ -145,6 +166,7 @@
 	STORE_STATEMENTS_PROPOSAL(S) \
 	STORE_STATEMENTS_GATE(S) \
 	STORE_STATEMENTS_BUILD(S) \
-	STORE_STATEMENTS_LANDING(S)
+	STORE_STATEMENTS_LANDING(S) \
+	STORE_STATEMENTS_HISTORY(S)
 
 #endif

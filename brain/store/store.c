@@ -9,7 +9,7 @@
 #include "forge/text.h"
 #include "store/vfs.h"
 
-#define STORE_VERSION 2
+#define STORE_VERSION 3
 #define STORE_APPLICATION 0x62796f63 /* "byoc", SQLite's application_id */
 #define STORE_BUSY_MS 5000
 
@@ -36,6 +36,9 @@ static const char store_schema[] =
 static const char *const store_upgrades[STORE_VERSION] = {
 	[1] =
 #include "upgrade-1.inc"
+	,
+	[2] =
+#include "upgrade-2.inc"
 	,
 };
 #pragma GCC diagnostic pop

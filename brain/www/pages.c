@@ -8,7 +8,9 @@
 #include "forge/proposal.h"
 #include "forge/spec.h"
 #include "loop/httpd.h"
+#include "www/downloads.h"
 #include "www/html.h"
+#include "www/listing.h"
 #include "www/logs.h"
 #include "www/view.h"
 
@@ -16,6 +18,8 @@ struct pages {
 	struct brain *brain;
 	struct httpd *httpd;
 	struct logs *logs;
+	struct downloads *downloads;
+	struct listing *listing;
 	struct arena *arena; /* for one request */
 };
 
@@ -269,26 +273,16 @@ static void put_tests(struct buf *page, const json_t *build)
 	html_raw(page, "</table>\n");
 }
 
-static void put_artefacts(struct buf *page, const json_t *build)
+static void put_artefacts(struct visit *visit, struct buf *page, const json_t *build)
 {
-	const json_t *list = json_object_get(json_object_get(build, "artefacts"), "list"), *row;
-	char size[32];
-	size_t i;
+	const json_t *all = json_object_get(build, "artefacts");
+	const struct listing_part part = {.build = visit->parts[0], .rows = json_object_get(all, "list"), .first = 1,
+		.count = jsonget_integer_or(all, "count", 0)};
 
-	if (json_array_size(list) == 0)
+	if (json_array_size(part.rows) == 0)
 		return;
-	html_raw(page, "<h2>Artefacts</h2>\n<table>\n");
-	json_array_foreach(list, i, row) {
-		snprintf(size, sizeof size, "%lld", (long long)jsonget_integer_or(row, "size", 0));
-		html_raw(page, "<tr>");
-		put_cell(page, text_of(row, "path"));
-		html_raw(page, "<td class=\"n\">");
-		html_text(page, size);
-		html_raw(page, "</td>");
-		put_cell(page, text_of(row, "sha256"));
-		html_raw(page, "</tr>\n");
-	}
-	html_raw(page, "</table>\n");
+	html_raw(page, "<h2>Artefacts</h2>\n");
+	listing_put(page, &part);
 }
 
 static void page_build(struct visit *visit)
@@ -313,7 +307,7 @@ static void page_build(struct visit *visit)
 	html_raw(&page, "</td></tr>\n</table>\n");
 	put_proposal(visit, &page, show);
 	put_tests(&page, build);
-	put_artefacts(&page, build);
+	put_artefacts(visit, &page, build);
 	put_timeline(&page, show);
 	html_send(&page, visit->request, 200);
 	json_decref(show);
@@ -327,6 +321,52 @@ static void page_log(struct visit *visit)
 
 	if (show)
 		logs_answer(visit->pages->logs, visit->request, visit->parts[0], running);
+	else
+		not_there(visit, &err);
+	json_decref(show);
+}
+
+/* The place of an artefact in its list: a decimal number from 1; 0: it is none. */
+static size_t place_of(const char *text)
+{
+	size_t place = strspn(text, "0123456789") == strlen(text) && strlen(text) < 7 ? (size_t)strtoul(text, NULL, 10) : 0;
+
+	return *text == '0' ? 0 : place;
+}
+
+/* Of those behind the ones that the signed result lists, the slave says what they are. */
+static void page_artefact(struct visit *visit)
+{
+	struct err err = {.kind = ERR_NONE};
+	json_t *show = view_build(visit->pages->brain, visit->pages->arena, visit->parts[0], &err);
+	const json_t *all = json_object_get(json_object_get(show, "build"), "artefacts"), *row;
+	size_t place = place_of(visit->parts[1]);
+	struct downloads_wish wish = {.build = visit->parts[0], .number = (int64_t)place};
+
+	row = place ? json_array_get(json_object_get(all, "list"), place - 1) : NULL;
+	wish.path = row ? text_of(row, "path") : NULL;
+	wish.size = jsonget_integer_or(row, "size", -1);
+	if (row || (place && (int64_t)place <= jsonget_integer_or(all, "count", 0)))
+		downloads_answer(visit->pages->downloads, visit->request, &wish);
+	else if (show)
+		httpd_answer_error(visit->request, 404, "the result of this build lists no such artefact");
+	else
+		not_there(visit, &err);
+	json_decref(show);
+}
+
+static void page_artefacts(struct visit *visit)
+{
+	struct err err = {.kind = ERR_NONE};
+	json_t *show = view_build(visit->pages->brain, visit->pages->arena, visit->parts[0], &err);
+	const json_t *all = json_object_get(json_object_get(show, "build"), "artefacts");
+	const char *first = httpd_query(visit->request, "first");
+	size_t place = first ? place_of(first) : 1;
+
+	if (place && (int64_t)place <= jsonget_integer_or(all, "count", 0))
+		listing_answer(visit->pages->listing, visit->request, visit->parts[0], (int64_t)place);
+	else if (show)
+		httpd_answer_error(visit->request, 404, "there are no more artefacts of this build");
 	else
 		not_there(visit, &err);
 	json_decref(show);
@@ -395,6 +435,8 @@ static const struct route {
 	{"/style.css", page_style},
 	{"/builds/B", page_build},
 	{"/builds/B/log", page_log},
+	{"/builds/B/artefacts", page_artefacts},
+	{"/builds/B/artefacts/N", page_artefact},
 	{"/proposals/N/N", page_proposal},
 	{"/api/v1/queue", api_queue},
 	{"/api/v1/builds", api_builds},
@@ -460,6 +502,8 @@ static void on_gone(void *cookie, struct httpd_request *request)
 	struct pages *pages = cookie;
 
 	logs_gone(pages->logs, request);
+	downloads_gone(pages->downloads, request);
+	listing_gone(pages->listing, request);
 }
 
 static const struct httpd_handler handler = {.begin = on_begin, .end = on_end, .gone = on_gone};
@@ -474,9 +518,11 @@ struct pages *pages_new(struct brain *brain, struct err *err)
 	pages->brain = brain;
 	pages->arena = arena_new();
 	pages->logs = logs_new(brain);
+	pages->downloads = downloads_new(brain);
+	pages->listing = listing_new(brain);
 	if (conf_text(brain->conf, NULL, "pages.listen", &config.listen, err) < 0)
 		goto err1;
-	pages->httpd = httpd_new(brain->loop, &config, &handler, pages, err);
+	pages->httpd = httpd_daemon_new(brain->loop, &config, &handler, pages, err);
 	if (!pages->httpd)
 		goto err1;
 	return pages;
@@ -489,15 +535,17 @@ void pages_free(struct pages *pages)
 {
 	if (!pages)
 		return;
-	httpd_free(pages->httpd);
+	httpd_daemon_free(pages->httpd);
 	logs_free(pages->logs);
+	downloads_free(pages->downloads);
+	listing_free(pages->listing);
 	arena_free(pages->arena);
 	free(pages);
 }
 
 unsigned pages_port(const struct pages *pages)
 {
-	return httpd_port(pages->httpd);
+	return httpd_daemon_port(pages->httpd);
 }
 
 void pages_log_grew(void *cookie, const char *build)

@@ -239,7 +239,7 @@ static void keep_own(json_t *list, struct arena *arena, const struct proposal_ro
 		const char *lane = json_string_value(json_object_get(json_array_get(list, i), "lane"));
 		size_t length = strlen(lane), own_length = strlen(own);
 		bool about = (length >= own_length && strcmp(lane + length - own_length, own) == 0) || strcmp(lane, land) == 0 ||
-			strncmp(lane, "slave/", 6) == 0 || strcmp(lane, poll) == 0;
+			strncmp(lane, "slave/", 6) == 0 || strncmp(lane, "jenkins/", 8) == 0 || strcmp(lane, poll) == 0;
 
 		if (!about)
 			json_array_remove(list, i);

@@ -17,6 +17,8 @@ static const struct chapter chapters[] = {
 	{OPTION_BACKING, "Of [backing/NAME]", "The root file system that throwaway containers are made from.\n"
 		"A change of any of its options makes another one, beside the old."},
 	{OPTION_ACCOUNT, "Of [account/NAME]", "A connection to a forge.\nThere is always one that is called git, for plain repositories."},
+	{OPTION_SLAVE, "Of [slave/NAME]", "A host that a master runs builds on; NAME is its slave.name."},
+	{OPTION_MASTER, "Of [master/NAME]", "A further Jenkins or Hudson, beside the namespace's own, for jobs that name it."},
 };
 
 /* As roff takes it for text; in a macro's argument also within quotes. */

@@ -38,6 +38,9 @@ account_all() {
 	account_user "$user_land" "$state/land" /usr/sbin/nologin "byoci $namespace, landing key"
 	account_user "$user_git" "$git_root" /bin/sh "byoci $namespace, git repositories"
 	for user in "$user_brain" "$user_slave" "$user_land"; do account_member "$user" "$user_git"; done
+	agent_account
+	author_account
+	master_account
 }
 
 # account_subids_check FIRST COUNT: nobody else's ids, neither other namespaces' nor users'.

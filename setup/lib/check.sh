@@ -65,6 +65,7 @@ check_primitives() {
 	done
 	rm() { check_gone "$@"; }
 	systemctl() { [ "$1" = daemon-reload ] || command systemctl "$@"; }
+	apparmor_parser() { :; }
 	place_folder() { check_folder "$@"; }
 	place_mode() { check_mode "$@"; }
 	place_file() { check_file "$@"; }
@@ -73,6 +74,10 @@ check_primitives() {
 	account_user() { check_user "$@"; }
 	account_member() { check_member "$@"; }
 	account_subids() { check_subids "$@"; }
+	agent_key() { check_there "$1" && check_mode "$1" "$2" "$(id -gn "$2")" 600; }
+	master_home() { check_there "$state/master/home"; }
+	hudson_unpack() { check_there "$2"; }
+	host_install_packages() { check_packages "$@"; }
 	repository_make() { check_there "$2" || true; }
 }
 
@@ -148,7 +153,7 @@ check_packages() {
 	local package
 	while read -r package; do
 		check_wrong "the package $package is not installed" "setup/byoci $namespace or apt-get install $package"
-	done < <(host_packages_missing "$checkout/setup/packages")
+	done < <(host_packages_missing "$@")
 }
 
 # check_program NAME: the one of the checkout, else the installed one; 1: there is none.
@@ -193,6 +198,7 @@ check_config() {
 		check_wrong "the configuration does not hold" "$(sed "s#$work/root##g; s#^byoci config: ##" "$work/errors" | tail -n 1)"
 		return 1
 	fi
+	config_take "$config_json"
 	(check_primitives && places_configured) || return 1
 	places_configured
 }
@@ -234,6 +240,10 @@ check_secrets() {
 # Which keys may do what, as far as the keys are there.
 check_keys() {
 	local person
+	if agent_role_slave; then
+		config_keys
+		return
+	fi
 	if [ -r "$secrets/land/id_ed25519.pub" ] && [ -r "$secrets/git/ssh_host_ed25519_key.pub" ]; then config_keys; fi
 	sample_configured || return 0
 	check_folder "$state/sample" root root 700
@@ -297,7 +307,40 @@ check_machine() {
 	check_part host_check_user_namespaces
 	check_part host_check_cgroups
 	check_part host_check_disk /var/lib 2000
-	check_part check_packages
+	check_part check_packages "$checkout/setup/packages"
+}
+
+check_master_answers() {
+	local answer trouble
+	answer=$(agent_byoci status --json 2>"$work/said") || true
+	trouble=$(jq -r '.masters[].error // empty' <<<"$answer" 2>/dev/null | head -n 1) || trouble=
+	if [ -z "$answer" ] || [ -n "$trouble" ]; then
+		check_wrong "the master $(option master.url) does not answer us" "${trouble:-$(tail -n 1 "$work/said")}"
+	fi
+}
+
+# What there is for a master, and whether it answers. What belongs to others is seen by root only.
+check_master() {
+	agent_wanted || return 0
+	check_packages "$checkout/setup/packages-jenkins"
+	check_there "$lib/libexec/agent.jar" || true
+	if ! check_root; then
+		check_unseen "the keys and files of the master"
+		return
+	fi
+	master_install
+	agent_keys
+	if agent_role_slave; then return; fi
+	if [ ! -e "$(option master.secret)" ]; then
+		check_unseen "what the master lets us do: there is no $(option master.secret)"
+	else
+		check_master_answers
+	fi
+}
+
+# What there is for authors; root sees it.
+check_author() {
+	if author_wanted && check_root; then author_files; fi
 }
 
 check_complete() {
@@ -311,9 +354,12 @@ check_namespace() {
 	check_part account_subids "$ids_first" "$ids_count"
 	check_part check_programs
 	check_part check_config_files
+	check_part program_templates
 	check_part check_secrets
 	check_part check_keys
-	check_part repository_all
+	check_part check_master
+	check_part check_author
+	agent_role_slave || check_part repository_all
 	check_part service_units_install
 	check_part check_backings
 	check_part check_services
@@ -327,9 +373,13 @@ check() {
 	if check_config; then
 		configured=yes
 		check_part host_check_disk "$state" 1000
-		for name in hook.listen pages.listen git.listen; do check_part check_port "$name" "$(option "$name")"; done
+		service_names_all
+		agent_role_slave || for name in hook.listen pages.listen git.listen; do check_part check_port "$name" "$(option "$name")"; done
 		check_part account_subids_check "$ids_first" "$ids_count"
 		check_part forge_check
+		check_root || host_check_port() { check_port "$@"; } # whose a listener is only root sees
+		check_part agent_check
+		check_part author_check
 	fi
 	if [ ! -e "$etc" ] && [ ! -e "$lib" ] && [ ! -e "/var/lib/byoci/$namespace" ]; then
 		check_wrong "there is no byoci $namespace on this machine" "setup/byoci $namespace stands it up"

@@ -1,7 +1,8 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # The configuration of the namespace in /etc/byoci/NAMESPACE, and what is derived from it.
 
-config_json= # `byoci config --json` of this run
+config_json=                # `byoci config --json` of this run
+declare -A config_values=() # what it says, by "SECTION OPTION": one reading for hundreds of questions
 
 # The overrides of this run over those of earlier ones, one NAME=VALUE a line; NAME= alone forgets an earlier one.
 config_overrides() {
@@ -33,6 +34,7 @@ config_overrides_file() {
 config_read() {
 	local folder=$work/config
 	mkdir -p "$etc"
+	rm -rf "$folder"
 	mkdir -m 755 "$folder"
 	config_source >"$folder/byov.conf"
 	config_overrides | config_overrides_file >"$folder/setup.conf"
@@ -40,6 +42,7 @@ config_read() {
 		sed "s#$etc/setup.conf#-O#g; s#$etc/byov.conf#$(config_source_name)#g" "$folder/errors" >&2
 		say_die "the configuration does not hold: mend what the line above says, then run this again"
 	fi
+	config_take "$config_json"
 }
 
 # config_try FOLDER: `byoci config` where FOLDER is /etc/byoci/NAMESPACE, for this one process.
@@ -67,16 +70,25 @@ config_digest() {
 	sha256sum <"$1" | cut -d' ' -f1
 }
 
+# config_take JSON: that is the configuration from now on; empty: there is none.
+config_take() {
+	local key value
+	config_json=$1
+	config_values=()
+	[ -n "$1" ] || return 0
+	while IFS= read -r -d '' key && IFS= read -r -d '' value; do
+		config_values[$key]=${config_values[$key]-$value}
+	done < <(jq -j '.[] | "\(.section) \(.option)\u0000\(.value // "")\u0000"' <<<"$1")
+}
+
 # option NAME [SECTION]: its expanded value; nothing when it is unset.
 option() {
-	[ -n "$config_json" ] || return 0
-	jq -r --arg name "$1" --arg section "${2:-}" 'first(.[] | select(.section == $section and .option == $name) | .value) // ""' <<<"$config_json"
+	[ -z "$config_json" ] || printf '%s\n' "${config_values[${2:-} $1]-}"
 }
 
 # Names of the sections of a kind.
 sections() {
-	[ -n "$config_json" ] || return 0
-	jq -r --arg kind "$1/" '[.[] | .section | select(startswith($kind)) | ltrimstr($kind)] | unique | .[]' <<<"$config_json"
+	printf '%s\n' "${!config_values[@]}" | sed -n "s,^$1/\(.*\) [^ ]*\$,\1,p" | sort -u
 }
 
 config_install() {
@@ -144,16 +156,20 @@ config_git() {
 
 # The ssh daemon of the plain git repositories: one user, keys only, one forced command for each.
 config_sshd() {
-	local listen
-	listen=$(option git.listen)
+	config_sshd_of "$(option git.listen)" "$secrets/git/ssh_host_ed25519_key" "$user_git" "$etc/authorized_keys"
+}
+
+# config_sshd_of ADDRESS:PORT HOST_KEY USER AUTHORIZED_KEYS
+config_sshd_of() {
+	local listen=$1
 	cat <<-END
 		# Written by setup/byoci.
 		ListenAddress ${listen%:*}
 		Port ${listen##*:}
-		HostKey $secrets/git/ssh_host_ed25519_key
+		HostKey $2
 		PidFile none
-		AllowUsers $user_git
-		AuthorizedKeysFile $etc/authorized_keys
+		AllowUsers $3
+		AuthorizedKeysFile $4
 		AuthenticationMethods publickey
 		PubkeyAuthentication yes
 		PasswordAuthentication no
@@ -188,6 +204,10 @@ config_secrets() {
 config_keys() {
 	local listen
 	listen=$(option git.listen)
+	if agent_role_slave; then
+		config_forge_hosts | place_file "$etc/known_hosts" root root 644
+		return
+	fi
 	[ -e "$etc/authorized_keys" ] || place_file "$etc/authorized_keys" root root 644 </dev/null
 	config_person landing "$secrets/land/id_ed25519.pub"
 	{

@@ -24,10 +24,10 @@ host_check_system() {
 }
 
 host_packages_missing() {
-	local package
-	sed '/^#/d;/^$/d' "$@" | while read -r package; do
-		[ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || echo "$package"
-	done
+	local -a wanted
+	mapfile -t wanted < <(sed '/^#/d;/^$/d' "$@")
+	printf '%s\n' "${wanted[@]}" |
+		grep -vxF -f <(dpkg-query -W -f='${Package} ${db:Status-Status}\n' "${wanted[@]}" 2>/dev/null | sed -n 's/ installed$//p') || true
 }
 
 host_apt() {

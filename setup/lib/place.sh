@@ -1,6 +1,21 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Folders and files with their owner and mode. Right ones are left alone.
 
+# place_own PATH OWNER GROUP MODE: of what has this name alone. Whoever owns the folder could have put a link there, to what isn't his.
+place_own() {
+	local why
+	why=$(perl -MFcntl=:DEFAULT,:mode -e '
+		my ($path, $owner, $group, $mode) = @ARGV;
+		my ($user, $of) = (scalar getpwnam $owner, scalar getgrnam $group);
+		defined $user && defined $of or die "there is no user $owner or no group $group\n";
+		sysopen my $file, $path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK or die "$!\n";
+		my ($kind, $names) = (stat $file)[2, 3];
+		S_ISDIR($kind) || S_ISREG($kind) && $names == 1 or die "it has other names\n";
+		chown $user, $of, $file or die "$!\n";
+		chmod oct $mode, $file or die "$!\n"' "$@" 2>&1) ||
+		say_die "$1 can't be given to $2 (${why##*$'\n'}): look what is there, move it away, then run this again"
+}
+
 # place_folder PATH OWNER GROUP MODE
 place_folder() {
 	local path=$1 want="$2:$3:$4" have
@@ -8,15 +23,14 @@ place_folder() {
 		say_die "$path is there and is not a folder: move it away, then run this again"
 	fi
 	if [ ! -d "$path" ]; then
-		install -d -o "$2" -g "$3" -m 700 "$path"
-		chmod "00$4" "$path" # five digits take away a setgid bit that came from above
+		mkdir -p "$(dirname "$path")" && mkdir -m 700 "$path"
+		place_own "$@"
 		say_changed "made $path"
 		return
 	fi
 	have=$(stat -c '%U:%G:%a' "$path")
 	[ "$have" != "$want" ] || return 0
-	chown "$2:$3" "$path"
-	chmod "00$4" "$path"
+	place_own "$@"
 	say_changed "mended $path: was $have, is $want"
 }
 
@@ -25,20 +39,20 @@ place_mode() {
 	local path=$1 want="$2:$3:$4" have
 	have=$(stat -c '%U:%G:%a' "$path")
 	[ "$have" != "$want" ] || return 0
-	chown "$2:$3" "$path"
-	chmod "00$4" "$path"
+	place_own "$@"
 	say_changed "mended $path: was $have, is $want"
 }
 
-# place_file PATH OWNER GROUP MODE: its content is standard input; whole or not at all.
+# place_file PATH OWNER GROUP MODE: its content is standard input; whole or not at all. It is written where nobody but root can take it away.
 place_file() {
 	local path=$1 new
-	new=$(mktemp "$path.XXXXXX")
+	new=$path.XXXXXX
+	[ "$(stat -c %u "$(dirname "$path")")" = 0 ] || new=$kept/new.XXXXXX
+	new=$(mktemp "$new")
 	cat >"$new"
-	if [ ! -e "$path" ] || ! cmp -s "$new" "$path"; then
-		chown "$2:$3" "$new"
-		chmod "00$4" "$new"
-		mv -f "$new" "$path"
+	if [ ! -e "$path" ] || [ -L "$path" ] || ! cmp -s "$new" "$path"; then
+		place_own "$new" "${@:2}"
+		mv -fT "$new" "$path"
 		say_changed "wrote $path"
 	else
 		rm -f "$new"
@@ -90,8 +104,9 @@ place_all() {
 		place_folder "$folder" root root 755
 	done
 	place_folder "$run/brain" "$user_brain" "$user_brain" 2750
-	place_folder "$run/slave" "$user_slave" "$user_brain" 2750
-	place_folder "$run/land" "$user_land" "$user_brain" 2750
+	place_folder "$run/slave" "$user_slave" "$(agent_group)" 2750
+	place_folder "$run/land" "$user_land" "$(agent_group)" 2750
+	place_folder "$run/approval" "$user_land" "$user_slave" 2750
 	place_folder "$run/worker" root "$user_slave" 2750
 	for folder in brain brain/logs brain/trees; do place_folder "$state/$folder" "$user_brain" "$user_brain" 750; done
 	for folder in slave slave/trees slave/builds; do place_folder "$state/$folder" "$user_slave" "$user_slave" 750; done
@@ -106,4 +121,7 @@ place_all() {
 	place_folder "$secrets/land" "$user_land" "$user_land" 700
 	place_folder "$secrets/worker" root root 700
 	place_folder "$secrets/git" "$user_git" "$user_git" 700
+	master_place
+	agent_place
+	author_place
 }

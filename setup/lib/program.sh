@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # The programs: built in the checkout as its owner, installed for this namespace only, so that another one can run another version.
 
-program_names='byoci byoci-brain byoci-slave byoci-worker'
+program_names='byoci byoci-brain byoci-slave byoci-worker byoci-init'
 
 # program_as_owner COMMAND…: as the owner of the checkout, when root works in somebody else's.
 program_as_owner() {
@@ -32,7 +32,20 @@ program_install() {
 		}
 		place_mode "$to" root root 755
 	done
+	program_templates
 	mkdir -p /usr/local/bin
 	# The plain command goes to the namespace that was set up first; the others are reached by -n.
 	[ -x /usr/local/bin/byoci ] || place_link /usr/local/bin/byoci "$bin/byoci"
+}
+
+# What byoci jenkins sync makes the jobs on a master from.
+program_templates() {
+	local from to
+	place_folder "$lib/jobs" root root 755
+	for from in "$checkout"/jobs/*.yaml; do
+		place_file "$lib/jobs/${from##*/}" root root 644 <"$from"
+	done
+	for to in "$lib"/jobs/*; do
+		[ ! -e "$to" ] || [ -e "$checkout/jobs/${to##*/}" ] || { rm -f "$to" && say_changed "removed $to"; }
+	done
 }

@@ -4,13 +4,13 @@
 # The configuration as the last run of setup left it; by convention where there is none.
 remove_configured() {
 	if [ -s "$kept/config.json" ] && command -v jq >/dev/null; then
-		config_json=$(cat "$kept/config.json")
+		config_take "$(cat "$kept/config.json")"
 		places_configured
 	fi
 }
 
 remove_users() {
-	printf '%s\n' "$user_brain" "$user_slave" "$user_land" "$user_git"
+	printf '%s\n' "$user_brain" "$user_slave" "$user_land" "$user_git" "$user_agent" "$user_author" "$user_master"
 }
 
 # Everything that runs as one of the namespace's users, or with an id of its workers, or is one of its programs.
@@ -32,7 +32,7 @@ remove_pids_none() {
 
 remove_processes() {
 	local name pids
-	for name in git brain land slave worker; do service_stop "$name"; done
+	for name in git brain inbound inbound-land agent author land slave worker master; do service_stop "$name"; done
 	pids=$(remove_pids | sort -un)
 	[ -n "$pids" ] || return 0
 	# shellcheck disable=SC2086
@@ -58,12 +58,14 @@ remove_mounts() {
 
 remove_cgroups() {
 	local cgroup
+	! service_systemd || systemctl --quiet stop "byoci-workers@$namespace.service" 2>/dev/null || true
 	while read -r cgroup; do
 		! rmdir "$cgroup" 2>/dev/null || say_changed "removed the cgroup $cgroup"
-	done < <(find /sys/fs/cgroup -depth -type d \( -name "byoci-$namespace-[0-9]*" -o -path "*/byoci-$namespace-[0-9]*/*" \) 2>/dev/null)
+	done < <(find /sys/fs/cgroup -depth -type d \( -name "byoci-$namespace-[0-9]*" -o -path "*/byoci-$namespace-[0-9]*/*" \
+		-o -path "*/byoci-workers@$namespace.service*" \) 2>/dev/null)
 }
 
-# What workers with network = nat had on the host: slaves/worker/nat.h.
+# What workers with network = nat had on the host: slaves/confine/nat.h.
 remove_network() {
 	local bridge family
 	bridge=byo$(printf %s "$namespace" | sha256sum | cut -c1-8)
@@ -87,9 +89,9 @@ remove_folder() {
 remove_state() {
 	local name path project
 	while read -r project path; do remove_folder "$path"; done < <(repository_list)
-	for name in brain slave land worker setup sample; do remove_folder "$state/$name"; done
-	for name in brain slave land git worker; do remove_folder "$secrets/$name"; done
-	for name in brain slave land worker; do remove_folder "$run/$name"; done
+	for name in brain slave land worker setup sample agent author master; do remove_folder "$state/$name"; done
+	for name in brain slave land git worker agent author master; do remove_folder "$secrets/$name"; done
+	for name in brain slave land approval author worker; do remove_folder "$run/$name"; done
 	rm -f "$run"/byoci-*.pid
 	for path in "$git_root" "$secrets" "$state" "$run"; do
 		[ ! -d "$path" ] || rmdir "$path" 2>/dev/null || say "  left $path: it holds things that are not byoci's"
@@ -133,18 +135,52 @@ remove_link() {
 # Units are shared by the namespaces; the last one takes them along.
 remove_units() {
 	local unit
+	rm -f "/etc/logrotate.d/byoci-$namespace"
+	if [ -e /etc/apparmor.d/byoci-worker ] && [ -z "$(ls -A /usr/local/lib/byoci 2>/dev/null)" ]; then
+		apparmor_parser -R /etc/apparmor.d/byoci-worker 2>>"$say_log" || true
+		rm -f /etc/apparmor.d/byoci-worker
+	fi
 	service_systemd || return 0
 	rm -rf "/etc/tmpfiles.d/byoci-$namespace.conf" "/etc/systemd/system/byoci-"*"@$namespace.service.d"
 	if [ -z "$(ls -A /usr/local/lib/byoci 2>/dev/null)" ]; then
 		for unit in "$checkout"/setup/units/*.service; do rm -f "/etc/systemd/system/${unit##*/}"; done
+		systemctl --quiet stop byoci.slice 2>/dev/null || true
 	fi
 	systemctl daemon-reload
+}
+
+# Somebody else's masters, as far as this machine has brought anything there. One of our own goes as a whole.
+remove_masters() {
+	if agent_role_slave; then return 0; fi
+	if [ -n "$(option master.url)" ] && ! master_ours; then option master.url; fi
+	sections master | while read -r master; do option url "master/$master"; done
+}
+
+# What sync and update-slave made there is deleted, and nothing else; a master that is away keeps it, and does not keep us.
+remove_on_masters() {
+	local masters why line
+	masters=$(remove_masters | paste -sd ' ')
+	[ -n "$masters" ] || return 0
+	service_stop brain
+	if [ ! -x "$bin/byoci" ] || [ ! -e "$etc/byov.conf" ]; then
+		why="byoci or its configuration is gone already"
+	elif ! say_while "deleting our jobs, views and nodes on $masters" agent_byoci_to "$work/told" remove; then
+		why="the lines above say why; byoci is no more to delete them"
+	fi
+	while IFS= read -r line; do
+		case $line in
+		"deleted "*) say_changed "on the master: $line" ;;
+		"leave "*) say "  left on the master: ${line#leave }" ;;
+		esac
+	done < <(cat "$work/told" 2>/dev/null)
+	[ -z "${why:-}" ] || say "  left on $masters: jobs and views whose names begin with $(option master.prefix), and the nodes of $(sections slave | paste -sd ' '): $why"
 }
 
 remove() {
 	local folder
 	say "byoci $namespace: removing"
 	remove_configured
+	remove_on_masters
 	remove_processes
 	remove_mounts
 	remove_cgroups

@@ -6,8 +6,10 @@ say_name=setup/byoci
 say_log=/dev/null # where the output of quiet commands goes, for the case that one fails
 say_brief=no      # yes: a first run, in which each part is one line
 say_changes=0     # how many things were not right and are now
+say_patience=${BYOCI_SETUP_PATIENCE:-1} # how many times slower than others this machine may be
 say_ticker_in=
 say_ticker_pid=
+say_words=2 # where to say that it was interrupted: what runs then may have its output elsewhere
 
 say() {
 	printf '%s\n' "$*"
@@ -32,12 +34,17 @@ say_die() {
 	exit 75
 }
 
+say_interruptible() {
+	exec {say_words}>&2
+	trap say_interrupted INT TERM
+}
+
 # Ctrl-C: what was made stays.
 say_interrupted() {
 	trap - INT TERM
 	[ "$BASH_SUBSHELL" -eq 0 ] || exit 130
 	printf '\nsetup/byoci: interrupted; run setup/byoci %s again to go on from here, or setup/byoci --remove %s to take it away\n' \
-		"$namespace" "$namespace" >&2
+		"$namespace" "$namespace" >&"$say_words"
 	exit 130
 }
 
@@ -74,24 +81,34 @@ say_tick_end() {
 	wait "$say_ticker_pid" || true
 }
 
-# say_while TEXT COMMAND…: runs it quietly; its status, and the end of what it said when that is not 0.
+# say_end_of LINES: of what a command said that failed, the first lines that look like a cause, and the end.
+say_end_of() {
+	{
+		head -n -12 <<<"$1" | grep -E '(^|[^[:alpha:]])([Ee]rror|ERROR|E|[Cc]annot|[Ff]ailed|[Uu]nable)( |:)' | head -n 8
+		tail -n 12 <<<"$1"
+	} | sed 's/^/  | /' >&2
+}
+
+# say_while TEXT COMMAND…: runs it quietly; its status, and what tells of the cause when that is not 0.
 say_while() {
-	local text=$1 rc=0
+	local text=$1 rc=0 before
 	shift
+	{ before=$(wc -c <"$say_log"); } 2>/dev/null || before=0
 	say_tick_begin "$text"
 	"$@" >>"$say_log" 2>&1 </dev/null {say_ticker_in}>&- 9>&- || rc=$?
 	say_tick_end
 	if [ "$rc" -ne 0 ]; then
-		tail -n 12 "$say_log" | sed 's/^/  | /' >&2
+		say_end_of "$(tail -c "+$((before + 1))" "$say_log")"
 	fi
 	return "$rc"
 }
 
-# say_until SECONDS TEXT TEST…: repeats a quick test until it holds; 1 when the time is over, 2 when the test says 2: it never will.
+# say_until SECONDS TEXT TEST…: repeats a quick test until it holds; 1 when the time is over (longer where this machine is said to be
+# slow), 2 when the test says 2: it never will.
 say_until() {
 	local limit=$1 text=$2 deadline rc
 	shift 2
-	deadline=$((SECONDS + limit))
+	deadline=$((SECONDS + limit * say_patience))
 	say_tick_begin "$text"
 	while true; do
 		rc=0

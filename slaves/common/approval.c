@@ -1,6 +1,9 @@
 #include "slaves/common/approval.h"
 
+#include <string.h>
 #include <time.h>
+
+#include "slaves/common/readback.h"
 
 int approval_criteria(const struct program *program, const char *project, struct approve_criteria *criteria, struct err *err)
 {
@@ -29,5 +32,28 @@ int approval_criteria(const struct program *program, const char *project, struct
 	if (needed < 1)
 		return err_set(err, ERR_CONFIG, "[%s] approvals: nothing is landed without an approval", section);
 	criteria->needed = (unsigned)needed;
+	return 0;
+}
+
+int approval_holds(const struct program *program, const struct spec *spec, const char **author, const char **why, struct err *err)
+{
+	const struct spec_merge *merge = &spec->trees[0].merges[0];
+	const struct readback which = {.project = spec->project, .name = spec->proposal, .from = merge->from};
+	struct approve_criteria criteria;
+	struct approve_verdict verdict;
+	struct forge_proposal proposal;
+
+	if (readback_proposal(program, &which, &proposal, err) < 0 || approval_criteria(program, spec->project, &criteria, err) < 0)
+		return -1;
+	approve_decide(&proposal, &criteria, &verdict);
+	*author = proposal.proposer;
+	if (!verdict.commit)
+		*why = arena_printf(program->arena, "not approved: %s", verdict.why);
+	else if (strcmp(verdict.commit, merge->source) != 0)
+		*why = arena_printf(program->arena, "%.12s is approved, not %.12s", verdict.commit, merge->source);
+	else if (strcmp(proposal.target, spec->target) != 0)
+		*why = arena_printf(program->arena, "it is for %s, not for %s", proposal.target, spec->target);
+	else
+		return 1;
 	return 0;
 }

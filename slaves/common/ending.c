@@ -6,6 +6,7 @@
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/jsonget.h"
+#include "forge/landed.h"
 
 #define ENDING_NODES 10000
 
@@ -16,8 +17,15 @@ static const char *text_or_empty(const char *text)
 
 struct crypto_key *ending_key(const struct program *program, struct err *err)
 {
-	const char *path = program_secret(program, "slave/result.key", err);
+	static const char lander[] = LANDED_KEY_SUFFIX;
+	const char *slave = program_option(program, "slave.name", err);
+	const char *path = slave ? program_secret(program, "slave/result.key", err) : NULL;
 
+	if (path && strlen(slave) >= sizeof lander - 1 && strcmp(slave + strlen(slave) + 1 - sizeof lander, lander) == 0) {
+		err_set(err, ERR_CONFIG, "slave.name: %s would be the name of a landing daemon's key: choose one that does not end in %s", slave,
+			lander);
+		return NULL;
+	}
 	return path ? crypto_key_load_private(path, err) : NULL;
 }
 
@@ -123,6 +131,16 @@ const char *ending_merge(struct arena *arena, const char *line)
 	merge = *merge ? arena_strdup(arena, merge) : NULL;
 	json_decref(payload);
 	return merge;
+}
+
+const char *ending_reason(struct arena *arena, const char *line)
+{
+	struct err err = {0};
+	json_t *payload = payload_of(arena, line, &err);
+	const char *reason = arena_strdup(arena, payload ? jsonget_string_or(payload, "reason", "") : "");
+
+	json_decref(payload);
+	return reason;
 }
 
 enum outcome ending_of_error(const struct err *err)

@@ -32,6 +32,9 @@ int ending_outcome(const char *line, enum outcome *outcome, struct err *err);
 /* The merge's id in it, in the arena; NULL: it has none. */
 const char *ending_merge(struct arena *arena, const char *line);
 
+/* Its reason, in the arena; "" when it has none. */
+const char *ending_reason(struct arena *arena, const char *line);
+
 /* What an error means for the build or landing that it ended. */
 enum outcome ending_of_error(const struct err *err);
 

@@ -21,14 +21,17 @@ static int add(struct peers *peers, const char *name, struct err *err)
 int peers_read(const struct program *program, const char *const *users, const char *clients, struct peers *peers, struct err *err)
 {
 	const char *const *names = NULL;
+	const char *agent = program_option(program, "agent.user", err);
 
 	*peers = (struct peers){.ids = {0}, .count = 1};
+	if (!agent || (getpwnam(agent) && add(peers, agent, err) < 0))
+		return -1;
 	for (; *users; users++) {
 		const char *name = program_option(program, *users, err);
 		if (!name || add(peers, name, err) < 0)
 			return -1;
 	}
-	if (conf_list(program->conf, program->arena, NULL, clients, &names, err) < 0)
+	if (clients && conf_list(program->conf, program->arena, NULL, clients, &names, err) < 0)
 		return -1;
 	for (; names && *names; names++)
 		if (add(peers, *names, err) < 0)

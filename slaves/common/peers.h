@@ -15,8 +15,8 @@ struct peers {
 };
 
 /*
- * root, the users that the `users` options name (NULL-ended), and those in the list option `clients`. A user that this host does
- * not have is left out and logged.
+ * root, the users that the `users` options name (NULL-ended), those in the list option `clients` (NULL: none), and agent.user where there
+ * is such a user. Others that this host does not have are left out and logged.
  */
 int peers_read(const struct program *program, const char *const *users, const char *clients, struct peers *peers, struct err *err);
 bool peers_allowed(const struct peers *peers, uid_t uid);

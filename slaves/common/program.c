@@ -82,7 +82,7 @@ char *program_etc(const struct program *program, const char *file)
 }
 
 /* What the sockets and the folders were made from. */
-static const char *const fixed_options[] = {"state", "run", "slave.socket", "land.socket", NULL};
+static const char *const fixed_options[] = {"state", "run", "slave.socket", "land.socket", "approval.socket", NULL};
 
 int program_reload(struct program *program, const struct program *first)
 {

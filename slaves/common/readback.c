@@ -57,7 +57,7 @@ char *readback_run(const struct program *program, const struct readback_verb *ve
 	const struct child_input input = {.bytes = verb->input,
 		.length = verb->input ? strlen(verb->input) : 0,
 		.maximum = READBACK_MAXIMUM,
-		.limit_ms = READBACK_LIMIT_MS};
+		.limit_ms = verb->limit_ms ? verb->limit_ms : READBACK_LIMIT_MS};
 	int done = child_run(&child, &input, &result, err);
 	if (done == 0 && result.status != 0)
 		done = failed(verb->verb, &result, err);

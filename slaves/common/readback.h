@@ -31,6 +31,7 @@ const struct dialect *readback_dialect(const struct program *program, const char
 struct readback_verb {
 	const char *verb, *project, *what, *input;
 	const char *option; /* NULL: none */
+	int64_t limit_ms;   /* 0: as long as all of a repository takes */
 };
 char *readback_run(const struct program *program, const struct readback_verb *verb, size_t *length, struct err *err);
 

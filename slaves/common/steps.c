@@ -1,7 +1,6 @@
 #include "slaves/common/steps.h"
 
 #include "base/clock.h"
-#include "base/jsonget.h"
 
 void steps_end(struct steps *steps)
 {
@@ -14,7 +13,7 @@ void steps_begin(struct steps *steps, const char *name)
 	if (steps->count == STEPS_MAXIMUM)
 		return;
 	steps_end(steps);
-	steps->list[steps->count++] = (struct result_step){.name = name, .started = clock_wall_ms()};
+	steps->list[steps->count++] = (struct timing){.name = name, .started = clock_wall_ms()};
 }
 
 void steps_add(struct steps *steps, const char *name, int64_t started, int64_t ended)
@@ -22,35 +21,22 @@ void steps_add(struct steps *steps, const char *name, int64_t started, int64_t e
 	if (steps->count == STEPS_MAXIMUM)
 		return;
 	steps_end(steps);
-	steps->list[steps->count++] = (struct result_step){.name = name, .started = started, .ended = ended};
+	steps->list[steps->count++] = (struct timing){.name = name, .started = started, .ended = ended};
 }
 
 json_t *steps_json(const struct steps *steps)
 {
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < steps->count; i++) {
-		const struct result_step *step = &steps->list[i];
-		json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "name", step->name, "started", (json_int_t)step->started, "ended",
-							(json_int_t)step->ended));
-	}
-	return list;
+	return timing_json(steps->list, steps->count);
 }
 
 int steps_read(struct steps *steps, struct arena *arena, const json_t *list, struct err *err)
 {
-	size_t i;
-	json_t *value;
+	struct timing *read;
+	size_t count;
 
-	json_array_foreach(list, i, value) {
-		struct result_step step = {0};
-		const char *name = NULL;
-		if (jsonget_string(value, "name", &name, err) < 0 || jsonget_integer(value, "started", &step.started, err) < 0 ||
-			jsonget_integer(value, "ended", &step.ended, err) < 0)
-			return err_wrap(err, "steps[%zu]", i);
-		step.name = arena_strdup(arena, name);
-		if (steps->count < STEPS_MAXIMUM)
-			steps->list[steps->count++] = step;
-	}
+	if (timing_read(arena, list, &read, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count && steps->count < STEPS_MAXIMUM; i++)
+		steps->list[steps->count++] = read[i];
 	return 0;
 }

@@ -6,12 +6,12 @@
 
 #include "base/arena.h"
 #include "base/err.h"
-#include "forge/result.h"
+#include "forge/timing.h"
 
 #define STEPS_MAXIMUM 16
 
 struct steps { /* begins as zeros */
-	struct result_step list[STEPS_MAXIMUM];
+	struct timing list[STEPS_MAXIMUM];
 	size_t count;
 };
 

@@ -1,5 +1,6 @@
 #include "slaves/common/talk.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -12,6 +13,7 @@
 #define TALK_SILENCE_MS (25 * 3600 * 1000LL) /* between two lines of a log */
 #define TALK_RETURN_MS (60 * 1000)           /* for a daemon that went away to come back */
 #define TALK_PAUSE_MS 100
+#define TALK_BUSY_MS (10 * 60 * 1000) /* for a daemon that is busy: the build before this one may just be ending */
 
 /* What a reply that is an error means. */
 static int reply_error(const json_t *reply, struct err *err)
@@ -59,21 +61,66 @@ static int call(struct talk *talk, const char *path, const json_t *request, stru
 }
 
 /* One request, one reply (a new reference). */
-json_t *talk_ask(const char *path, const json_t *request, int64_t limit_ms, struct err *err)
+static json_t *ask(struct talk *talk, const char *path, const json_t *request, int64_t limit_ms, struct err *err)
 {
-	struct talk talk;
 	json_t *reply = NULL;
 
-	if (call(&talk, path, request, err) < 0)
+	if (call(talk, path, request, err) < 0)
 		return NULL;
-	reply = lines_reader_next(talk.reader, limit_ms, err);
+	reply = lines_reader_next(talk->reader, limit_ms, err);
 	if (!reply && err->kind == ERR_NONE)
 		err_set(err, ERR_SYSTEM, "the daemon at %s ended the connection without an answer; see its log", path);
 	if (reply && reply_error(reply, err) < 0) {
 		json_decref(reply);
 		reply = NULL;
 	}
+	return reply;
+}
+
+json_t *talk_ask(const char *path, const json_t *request, int64_t limit_ms, struct err *err)
+{
+	struct talk talk;
+	json_t *reply = ask(&talk, path, request, limit_ms, err);
+
 	hang_up(&talk);
+	return reply;
+}
+
+int talk_hold(const char *path, const json_t *request, struct err *err)
+{
+	struct talk talk;
+	json_t *reply = ask(&talk, path, request, TALK_REPLY_MS, err);
+	int fd = reply ? talk.fd : -1;
+
+	if (reply)
+		talk.fd = -1; /* it is the caller's */
+	json_decref(reply);
+	hang_up(&talk);
+	return fd;
+}
+
+bool talk_is_held(int fd)
+{
+	struct pollfd end = {.fd = fd, .events = POLLIN};
+
+	return fd >= 0 && poll(&end, 1, 0) == 0;
+}
+
+json_t *talk_ask_patiently(const char *path, const json_t *request, int64_t limit_ms, struct err *err)
+{
+	const struct timespec pause = {.tv_nsec = 2 * TALK_PAUSE_MS * 1000000L};
+	int64_t end = clock_monotonic_us() + TALK_BUSY_MS * 1000LL;
+	json_t *reply;
+	bool said = false;
+
+	while (!(reply = talk_ask(path, request, limit_ms, err)) && err->kind == ERR_BUSY && clock_monotonic_us() < end) {
+		if (!said)
+			puts("byoci: busy with another request: this one waits");
+		fflush(stdout);
+		said = true;
+		err_clear(err);
+		nanosleep(&pause, NULL);
+	}
 	return reply;
 }
 

@@ -16,6 +16,15 @@
 /* The answer, a new reference. NULL: none, or one that says {"error"}: err has its kind and words. */
 json_t *talk_ask(const char *path, const json_t *request, int64_t limit_ms, struct err *err);
 
+/* The same, of a daemon that may say that it is busy: asked again for some minutes. A line on standard output says that we wait. */
+json_t *talk_ask_patiently(const char *path, const json_t *request, int64_t limit_ms, struct err *err);
+
+/* The same for what is ours as long as the connection is open: its descriptor, when the answer is no error. -1. */
+int talk_hold(const char *path, const json_t *request, struct err *err);
+
+/* Whether it still is: the daemon has not ended. */
+bool talk_is_held(int fd);
+
 struct talk_following {
 	const char *socket, *build;
 	bool detach;          /* going away does not cancel */

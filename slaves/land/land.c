@@ -7,12 +7,12 @@
 #include "base/crash.h"
 #include "forge/merge.h"
 #include "slaves/common/approval.h"
-#include "slaves/tree/check.h"
 #include "slaves/common/ending.h"
-#include "slaves/land/landing_tree.h"
 #include "slaves/common/output.h"
-#include "slaves/land/proof.h"
 #include "slaves/common/readback.h"
+#include "slaves/land/landing_tree.h"
+#include "slaves/land/proof.h"
+#include "slaves/tree/check.h"
 
 #define AHEAD_WAIT_S 3600 /* at a time */
 
@@ -132,6 +132,7 @@ static int check_proposal(struct landing *landing, struct err *err)
 			landing->source);
 	if (strcmp(proposal->target, spec->target) != 0)
 		return err_set(err, ERR_MOVED, "the proposal %s is for %.200s now, not for %.200s", spec->proposal, proposal->target, spec->target);
+	landing->land->merge = proposal->state == FORGE_MERGED ? proposal->merge : landing->land->merge; /* not the tested one */
 	if (proposal->state == FORGE_MERGED)
 		return end(landing, OUTCOME_LANDED, "its commits are on the target already, by another way than this merge");
 	CRASH_POINT("lander.proposal-read");

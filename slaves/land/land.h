@@ -1,7 +1,7 @@
 /*
  * Landing: exactly what was approved and tested is put on its target, or nothing, whoever asks. Trusts nobody: the test result is
  * verified, the approval is read from the forge, the merge is made again, the push has the old value as its condition, and what
- * the forge has afterwards is read back (DESIGN promises 3 to 5).
+ * the forge has afterwards is read back (promises 3 to 5).
  */
 #ifndef BYOCI_SLAVES_LAND_H
 #define BYOCI_SLAVES_LAND_H

@@ -18,19 +18,38 @@
 #include "forge/outcome.h"
 #include "loop/lines.h"
 #include "loop/loop.h"
-#include "slaves/land/lander.h"
 #include "slaves/common/peers.h"
+#include "slaves/common/refusal.h"
+#include "slaves/land/lander.h"
+#include "slaves/land/turns.h"
 #include "slaves/tree/tidy.h"
 
-#define LAND_SERVE_ATONCE 8 /* requests that are worked on; landings of one project wait for each other */
 #define LAND_SERVE_NODES 200000
+
+/* A socket, and who may ask what on it. */
+struct door {
+	struct server *server;
+	const char *option;          /* that has its path */
+	const char *users[2];        /* options that name them, NULL-ended */
+	const char *clients;         /* option of further ones; NULL: none */
+	const char *operation;       /* the only one; NULL: any */
+	unsigned maximum, working;   /* requests that are worked on at once: nobody can hold up the other door */
+	struct peers peers;
+	struct lines_server *lines;
+};
+enum { DOOR_LAND, DOOR_APPROVAL, DOORS };
+static const struct door doors[DOORS] = {
+	[DOOR_LAND] = {.option = "land.socket", .users = {"user"}, .clients = "land.clients", .maximum = 8},
+	[DOOR_APPROVAL] = {.option = "approval.socket", .users = {"slave.user"}, .operation = "entitled", .maximum = 2},
+};
 
 struct server {
 	const struct program *program; /* `own` */
 	const struct program *first;   /* with the configuration that we began with */
 	struct program own;
 	struct loop *loop;
-	struct peers peers;
+	struct door doors[DOORS];
+	struct turns turns;
 	unsigned working;
 	bool stopping; /* nothing is begun any more; at the end of what has begun we end */
 };
@@ -38,6 +57,7 @@ struct server {
 /* One request under way. It goes on when its connection ends; only nobody hears the answer then. */
 struct job {
 	struct server *server;
+	struct door *door;
 	struct session *session; /* NULL: went away */
 	int out;
 	struct buf reply;
@@ -47,8 +67,10 @@ struct job {
 
 struct session {
 	struct server *server;
+	struct door *door;
 	struct lines *lines;
 	struct job *job;
+	struct turn *turn;
 };
 
 static void send_error(struct lines *lines, const char *kind, const char *text)
@@ -84,8 +106,8 @@ static void finish(struct job *job)
 	if (!job->read_all || !job->ended)
 		return;
 	job->server->working--;
+	job->door->working--;
 	answer(job);
-	close(job->out);
 	buf_release(&job->reply);
 	if (job->server->stopping && job->server->working == 0)
 		loop_stop(job->server->loop);
@@ -103,8 +125,11 @@ static void reply_comes(void *cookie, int fd, uint32_t events)
 		return;
 	if (length > 0 && buf_add(&job->reply, bytes, (size_t)length) == 0)
 		return;
+	if (length > 0)
+		log_error(LOG_WHAT("a lander says more than is read"), LOG_NUMBER("bytes", LANDER_REPLY_MAXIMUM));
 	loop_cancel(job->reading);
 	job->reading = NULL;
+	close(job->out); /* who still writes ends */
 	job->read_all = true;
 	finish(job);
 }
@@ -180,36 +205,57 @@ static int begin(struct session *session, const json_t *message, struct err *err
 	struct job *job = calloc(1, sizeof *job);
 	if (!job)
 		abort();
-	*job = (struct job){.server = server, .session = session, .out = pipes[0]};
+	*job = (struct job){.server = server, .door = session->door, .session = session, .out = pipes[0]};
 	buf_init(&job->reply, LANDER_REPLY_MAXIMUM);
 	job->reading = loop_io(server->loop, pipes[0], EPOLLIN, reply_comes, job);
 	job->ending = loop_child(server->loop, pid, lander_ended, job);
 	session->job = job;
 	server->working++;
+	session->door->working++;
 	CRASH_POINT("land.lander-started");
 err0:
 	close(in);
 	return done;
 }
 
+/* Held until the connection ends. */
+static void take_turn(struct session *session, const json_t *message)
+{
+	struct err err = {0};
+
+	session->turn = turns_take(&session->server->turns, session->server->program, message, &err);
+	lines_send(session->lines, session->turn ? json_pack("{s:b}", "ok", 1) : refusal_json(&err));
+}
+
+static void end_session(struct session *session)
+{
+	if (session->job)
+		session->job->session = NULL;
+	turns_end(session->turn);
+	free(session);
+}
+
 static void received(void *cookie, struct lines *lines, const json_t *message, const struct err *trouble)
 {
 	struct session *session = cookie;
+	const char *operation = jsonget_string_or(message, "op", "");
 	struct err err = {0};
 
 	if (!message) {
 		if (trouble->kind != ERR_NONE)
 			log_info(LOG_WHAT("a connection ended"), LOG_ERR(trouble));
-		if (session->job)
-			session->job->session = NULL;
-		free(session);
+		end_session(session);
 	} else if (!json_is_object(message)) {
 		send_error(lines, "input", "a request is a JSON object");
-	} else if (session->job) {
+	} else if (session->door->operation && strcmp(session->door->operation, operation) != 0) {
+		send_error(lines, "refused", "that is not asked for here");
+	} else if (session->job || session->turn) {
 		send_error(lines, "input", "one request a connection");
 	} else if (session->server->stopping) {
 		send_error(lines, "busy", "the land daemon is stopping: ask the next one");
-	} else if (session->server->working >= LAND_SERVE_ATONCE) {
+	} else if (strcmp(operation, "turn") == 0) {
+		take_turn(session, message);
+	} else if (session->door->working >= session->door->maximum) {
 		send_error(lines, "busy", "too many requests at once: ask again later");
 	} else if (begin(session, message, &err) < 0) {
 		send_error(lines, "infrastructure", err.text);
@@ -218,16 +264,17 @@ static void received(void *cookie, struct lines *lines, const json_t *message, c
 
 static void *accepted(void *cookie, struct lines *lines, uid_t uid, pid_t pid)
 {
-	struct server *server = cookie;
+	struct door *door = cookie;
 
-	if (!peers_allowed(&server->peers, uid)) {
-		log_warning(LOG_WHAT("a user may not ask for landings"), LOG_NUMBER("uid", uid), LOG_NUMBER("pid", pid));
+	if (!peers_allowed(&door->peers, uid)) {
+		log_warning(LOG_WHAT("a user may not ask this daemon"), LOG_TEXT("socket", door->option),
+			LOG_NUMBER("uid", uid), LOG_NUMBER("pid", pid));
 		return NULL;
 	}
 	struct session *session = calloc(1, sizeof *session);
 	if (!session)
 		abort();
-	*session = (struct session){.server = server, .lines = lines};
+	*session = (struct session){.server = door->server, .door = door, .lines = lines};
 	return session;
 }
 
@@ -242,9 +289,31 @@ static void stop(void *cookie)
 
 static int read_peers(struct server *server, struct err *err)
 {
-	static const char *const users[] = {"user", NULL};
+	for (struct door *door = server->doors; door < server->doors + DOORS; door++)
+		if (peers_read(server->program, door->users, door->clients, &door->peers, err) < 0)
+			return -1;
+	return 0;
+}
 
-	return peers_read(server->program, users, "land.clients", &server->peers, err);
+/* Without the second one it can land all the same; who asks there says what he misses. */
+static int open_doors(struct server *server, struct err *err)
+{
+	for (struct door *door = server->doors; door < server->doors + DOORS; door++) {
+		struct err trouble = {0};
+		const char *path = program_option(server->program, door->option, err);
+
+		if (!path)
+			return -1;
+		door->lines = lines_serve(server->loop, path, accepted, received, door, &trouble);
+		if (door->lines)
+			log_info(LOG_WHAT("the land daemon listens"), LOG_TEXT("socket", path),
+				LOG_TEXT("namespace", conf_namespace(server->program->conf)));
+		else if (door->operation)
+			log_warning(LOG_WHAT("the land daemon does not listen"), LOG_TEXT("socket", path), LOG_ERR(&trouble));
+		else
+			return err_set(err, trouble.kind, "%s", trouble.text);
+	}
+	return 0;
 }
 
 static void reload(void *cookie)
@@ -260,12 +329,14 @@ int land_serve_verb(const struct program *first)
 {
 	struct server server = {.first = first, .own = *first};
 	const struct program *program = server.program = &server.own;
-	struct lines_server *lines = NULL;
 	struct err err = {0};
 	int done = -1;
 
-	const char *path = program_option(program, "land.socket", &err);
-	const char *folder = path ? program_state(program, "land/trees", &err) : NULL;
+	memcpy(server.doors, doors, sizeof doors);
+	LIST_INIT(&server.turns);
+	for (size_t i = 0; i < DOORS; i++)
+		server.doors[i].server = &server;
+	const char *folder = program_state(program, "land/trees", &err);
 	if (!folder || file_make_folder(folder, 0700, &err) < 0 || read_peers(&server, &err) < 0 ||
 		loop_new(&server.loop, &err) < 0)
 		goto err0;
@@ -273,13 +344,10 @@ int land_serve_verb(const struct program *first)
 	loop_signal(server.loop, SIGINT, stop, &server);
 	loop_signal(server.loop, SIGHUP, reload, &server);
 	struct tidy *tidy = tidy_new(server.loop, program, "land");
-	lines = lines_serve(server.loop, path, accepted, received, &server, &err);
-	if (!lines)
-		goto err1;
-	log_info(LOG_WHAT("the land daemon listens"), LOG_TEXT("socket", path), LOG_TEXT("namespace", conf_namespace(program->conf)));
-	done = loop_run(server.loop, &err);
-err1:
-	lines_server_free(lines);
+	if (open_doors(&server, &err) == 0)
+		done = loop_run(server.loop, &err);
+	for (size_t i = 0; i < DOORS; i++)
+		lines_server_free(server.doors[i].lines);
 	tidy_free(tidy);
 	loop_free(server.loop);
 err0:

@@ -7,9 +7,21 @@
 
 #include "base/crypto.h"
 #include "forge/job.h"
+#include "forge/landed.h"
 #include "forge/proposal.h"
 
 #define PROOF_KEYS_MAXIMUM 1000
+
+/* Of a slave; the landing daemons' own are NAME-land.pub. */
+static int is_key(const struct dirent *entry)
+{
+	static const char end[] = ".pub", lander[] = LANDED_KEY_SUFFIX ".pub";
+	size_t length = strlen(entry->d_name);
+
+	if (entry->d_name[0] == '.' || length < sizeof end || strcmp(entry->d_name + length + 1 - sizeof end, end) != 0)
+		return 0;
+	return length < sizeof lander || strcmp(entry->d_name + length + 1 - sizeof lander, lander) != 0;
+}
 
 /* Whether the line is signed by this key, and names the slave that the key is of. */
 static int try_key(const struct program *program, const char *folder, const char *file, const char *line, struct result *result,
@@ -26,13 +38,6 @@ static int try_key(const struct program *program, const char *folder, const char
 	if (strlen(result->slave) + 4 != strlen(file) || strncmp(result->slave, file, strlen(result->slave)) != 0)
 		return err_set(err, ERR_REFUSED, "the result says that it is of slave %.64s, and is signed by %.70s", result->slave, file);
 	return 0;
-}
-
-static int is_key(const struct dirent *entry)
-{
-	size_t length = strlen(entry->d_name);
-
-	return entry->d_name[0] != '.' && length > 4 && strcmp(entry->d_name + length - 4, ".pub") == 0;
 }
 
 static int read_signed(const struct program *program, const char *line, struct result *result, struct err *err)

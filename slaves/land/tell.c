@@ -7,8 +7,9 @@
 #include "base/crash.h"
 #include "forge/launchpad.h"
 #include "forge/proposal.h"
-#include "slaves/land/landing_tree.h"
+#include "slaves/common/approval.h"
 #include "slaves/common/readback.h"
+#include "slaves/land/landing_tree.h"
 
 static int check(const struct program *program, const struct tell *tell, struct err *err)
 {
@@ -29,11 +30,31 @@ static int check(const struct program *program, const struct tell *tell, struct 
 	return 0;
 }
 
-/* The report as bytes; the same report is the same bytes. */
-static char *report_text(const struct tell *tell, const char *repository, struct err *err)
+/*
+ * Of a rejection: the newest approval that it is about, none newer than the forge has. Who reads the report later (a brain that was away,
+ * somebody who works by hand) knows by it that there is nothing to try again, until another approval is newer. NULL: of none, or not known.
+ */
+static json_t *approval_json(const struct program *program, const struct tell *tell)
 {
-	json_t *json = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s?, s:s}", "byoci", 1, "kind", tell->kind, "repository", repository, "proposal",
-		tell->proposal, "approved", tell->approved, "merge", tell->merge, "text", tell->text);
+	struct forge_proposal proposal;
+	struct approve_criteria criteria;
+	struct err ignored = {0};
+
+	if (strcmp(tell->kind, "rejected") != 0 || approval_criteria(program, tell->project, &criteria, &ignored) < 0 ||
+		readback_proposal(program, &(struct readback){.project = tell->project, .name = tell->proposal}, &proposal, &ignored) < 0)
+		return NULL;
+	int64_t newest = approve_newest(&proposal, &criteria);
+	if (tell->approval > 0 && tell->approval < newest)
+		newest = tell->approval;
+	return newest > 0 ? json_integer(newest) : NULL;
+}
+
+/* The report as bytes. */
+static char *report_text(const struct program *program, const struct tell *tell, const char *repository, struct err *err)
+{
+	json_t *json = json_pack("{s:i, s:s, s:s, s:s, s:s, s:s?, s:s, s:o*}", "byoci", 1, "kind", tell->kind, "repository", repository,
+		"proposal", tell->proposal, "approved", tell->approved, "merge", tell->merge, "text", tell->text, "approval",
+		approval_json(program, tell));
 	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
 	json_decref(json);
@@ -101,7 +122,7 @@ int tell_forge(const struct program *program, const struct tell *tell, char mark
 	const char *identity = url ? forge_identity(program->arena, url) : NULL;
 	if (!identity)
 		return url ? err_set(err, ERR_CONFIG, "[project/%s] repository: not an address", tell->project) : -1;
-	char *text = report_text(tell, identity, err);
+	char *text = report_text(program, tell, identity, err);
 	if (!text || !(tree = landing_tree_open(program, tell->project, err)))
 		goto err0;
 	const char *ref = arena_printf(program->arena, "refs/proposals/%s/reports/%s", tell->proposal, marker);

@@ -11,6 +11,7 @@ struct tell {
 	const char *project, *proposal;
 	const char *kind;     /* "landed", "rejected", …: [a-z-]{1,32} */
 	const char *approved; /* commit */
+	int64_t approval;     /* seconds: the newest approval that it is about; 0: the forge's newest */
 	const char *merge;    /* commit, or NULL */
 	const char *text;     /* UTF-8, for people */
 	const char *place;    /* forge_proposal.place; NULL: its name says it, or it is not known */

@@ -1,48 +1,51 @@
 #include "slaves/test/entitled.h"
 
-#include <string.h>
-
+#include "base/jsonget.h"
 #include "slaves/common/approval.h"
 #include "slaves/common/readback.h"
+#include "slaves/common/talk.h"
 
-static int decide(const struct program *program, const struct spec *spec, const char **why, struct err *err)
+/* This forge's record takes a token, and the slave's user has none. The landing daemon has one, and decides nothing else by it. */
+static int ask(const struct program *program, const struct spec *spec, const char **author, const char **why, struct err *err)
 {
-	const struct spec_merge *merge = &spec->trees[0].merges[0];
-	const struct readback which = {.project = spec->project, .name = spec->proposal, .from = merge->from};
-	struct approve_criteria criteria;
-	struct approve_verdict verdict;
-	struct forge_proposal proposal;
+	const char *who;
 
-	if (readback_proposal(program, &which, &proposal, err) < 0 || approval_criteria(program, spec->project, &criteria, err) < 0)
-		return err_wrap(err, "whether the project's secrets may be used");
-	approve_decide(&proposal, &criteria, &verdict);
-	if (!verdict.commit)
-		*why = arena_printf(program->arena, "not approved: %s", verdict.why);
-	else if (strcmp(verdict.commit, merge->source) != 0)
-		*why = arena_printf(program->arena, "%.12s is approved, not %.12s", verdict.commit, merge->source);
-	else if (strcmp(proposal.target, spec->target) != 0)
-		*why = arena_printf(program->arena, "it is for %s, not for %s", proposal.target, spec->target);
-	else
-		return 1;
-	return 0;
+	const char *path = program_option(program, "approval.socket", err);
+	json_t *json = path ? spec_build(spec, err) : NULL;
+	json_t *request = json ? json_pack("{s:s, s:o}", "op", "entitled", "spec", json) : NULL;
+	json_t *reply = request ? talk_ask(path, request, TALK_LAND_MS, err) : NULL;
+	int may = reply ? jsonget_boolean_or(reply, "entitled", false) : -1;
+
+	if (may == 0)
+		*why = arena_strdup(program->arena, jsonget_string_or(reply, "why", "the landing daemon does not say why"));
+	who = may > 0 ? jsonget_string_or(reply, "author", NULL) : NULL;
+	*author = who ? arena_strdup(program->arena, who) : NULL;
+	json_decref(request);
+	json_decref(reply);
+	return may;
+}
+
+int entitled_author(const struct program *program, const struct spec *spec, const char **author, const char **why, struct err *err)
+{
+	const struct dialect *dialect = readback_dialect(program, spec->project, err);
+
+	*author = *why = NULL;
+	if (!dialect)
+		return -1;
+	return dialect->by_token ? ask(program, spec, author, why, err) : approval_holds(program, spec, author, why, err);
 }
 
 int entitled(const struct program *program, const struct spec *spec, const char **why, struct err *err)
 {
 	const char *section = arena_printf(program->arena, "project/%s", spec->project);
-	const char *secrets = NULL;
-	const struct dialect *dialect;
+	const char *secrets = NULL, *author;
+	int may;
 
 	*why = NULL;
 	if (conf_text(program->conf, section, "secrets", &secrets, err) < 0)
 		return -1;
 	if (!secrets)
 		return 0;
-	dialect = readback_dialect(program, spec->project, err);
-	if (!dialect)
-		return -1;
-	if (!dialect->by_name)
-		return decide(program, spec, why, err);
-	*why = "the slave's user can't read this forge's approvals";
-	return 0;
+	may = entitled_author(program, spec, &author, why, err);
+	return may < 0 ? err_wrap(err, "whether the project's secrets may be used") : may;
 }

@@ -15,15 +15,20 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/file.h"
-#include "slaves/test/builds.h"
+#include "base/jsonget.h"
 #include "slaves/common/ending.h"
 #include "slaves/common/output.h"
-#include "slaves/test/premade.h"
+#include "slaves/record/builds.h"
+#include "slaves/test/ahead.h"
+#include "slaves/test/author.h"
 #include "slaves/test/entitled.h"
+#include "slaves/test/premade.h"
 #include "slaves/test/prepare.h"
+#include "slaves/test/prepared.h"
 #include "slaves/test/trust.h"
 
 #define PREPARE_TEXT_MAXIMUM ((size_t)64 * 1024)
+#define LEADER_NODES 16
 
 struct leader {
 	const struct program *program;
@@ -36,9 +41,10 @@ struct leader {
 	struct trial_worker worker;
 	struct err no_worker; /* why there is none */
 	int64_t worker_began;
+	bool kept; /* its worker is, and needs the layer: the reaper removes that */
 };
 
-/* Fetch and merge, in a process of their own. */
+/* What takes its time, such as fetch and merge, in a process of its own: that we hear who cancels meanwhile. */
 struct making {
 	pid_t pid;
 	int from; /* what it tells */
@@ -82,7 +88,7 @@ static int collect(struct leader *leader, int from, struct buf *text, struct err
 
 	for (;;) {
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			return err_set_errno(err, errno, "wait for fetch and merge");
+			return err_set_errno(err, errno, "wait for a process of ours");
 		if (fds[1].revents)
 			return 1;
 		if (!fds[0].revents)
@@ -91,28 +97,17 @@ static int collect(struct leader *leader, int from, struct buf *text, struct err
 		if (length == 0)
 			return 0;
 		if (length < 0 && errno != EINTR)
-			return err_set_errno(err, errno, "read what fetch and merge say");
+			return err_set_errno(err, errno, "read what a process of ours says");
 		if (length > 0 && buf_add(text, bytes, (size_t)length) < 0)
-			return err_set(err, ERR_FULL, "fetch and merge say too much");
+			return err_set(err, ERR_FULL, "a process of ours says too much");
 	}
 }
 
-static int start_prepare(struct leader *leader, int out, pid_t *pid, struct err *err)
+static int make(void *cookie)
 {
-	struct strv argv = STRV_INIT, environment = STRV_INIT;
-	struct child child = CHILD_INIT;
+	const struct leader *leader = cookie;
 
-	program_command(leader->program, NULL, &argv, &environment);
-	strv_pushl(&argv, "prepare", leader->build, NULL);
-	child.argv = (const char *const *)argv.v;
-	child.environment = (const char *const *)environment.v;
-	child.out = out;
-	child.err = STDERR_FILENO;
-	child.dies_with_parent = true;
-	int done = child_spawn(&child, pid, NULL, err);
-	strv_release(&argv);
-	strv_release(&environment);
-	return done;
+	return prepare_build(leader->program, leader->build);
 }
 
 /* What was made beforehand needs no process. 1: taken over; 0: there is none; -1: the build has ended. */
@@ -135,17 +130,31 @@ static int take(struct leader *leader)
 	return taken;
 }
 
-static int begin_making(struct leader *leader, struct making *making, struct err *err)
+static int begin_making(struct leader *leader, int (*act)(void *cookie), struct making *making, struct err *err)
 {
 	int pipes[2];
 
 	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return err_set_errno(err, errno, "make a pipe");
-	int done = start_prepare(leader, pipes[1], &making->pid, err);
+	const struct child_task task = {.act = act, .cookie = leader, .out = pipes[1]};
+	int done = child_copy(&task, &making->pid, err);
 	close(pipes[1]);
 	making->from = pipes[0];
 	if (done < 0)
 		close(pipes[0]);
+	return done;
+}
+
+/* All that it says, when it has ended. 1: cancelled before it had. */
+static int hear(struct leader *leader, const struct making *making, struct buf *text, struct err *err)
+{
+	int done = collect(leader, making->from, text, err);
+
+	if (done != 0)
+		kill(making->pid, SIGKILL);
+	while (waitpid(making->pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	close(making->from);
 	return done;
 }
 
@@ -156,14 +165,9 @@ static int end_making(struct leader *leader, const struct making *making)
 	struct buf text;
 
 	buf_init(&text, PREPARE_TEXT_MAXIMUM);
-	int done = collect(leader, making->from, &text, &err);
-	if (done != 0)
-		kill(making->pid, SIGKILL);
-	while (waitpid(making->pid, NULL, 0) < 0 && errno == EINTR)
-		continue;
-	close(making->from);
+	int done = hear(leader, making, &text, &err);
 	if (done == 0) {
-		done = prepare_read(leader->arena, text.data ? text.data : "", text.length, &leader->ending, &err);
+		done = prepared_read(leader->arena, text.data ? text.data : "", text.length, &leader->ending, &err);
 		if (done < 0)
 			err_wrap(&err, "fetch and merge ended without an answer");
 	}
@@ -198,22 +202,94 @@ static int prepare(struct leader *leader)
 
 	if (taken < 0)
 		return -1;
-	if (taken == 0 && begin_making(leader, &making, &err) < 0)
+	if (taken == 0 && begin_making(leader, make, &making, &err) < 0)
 		return end_with_error(leader, &err);
 	get_worker(leader);
 	return taken > 0 ? 0 : end_making(leader, &making);
 }
 
-/* Whether the tests may have their project's secrets. -1: that is not known. */
+/* What a process of ours found out of the forge's record: whether something may be (-1: that is not known), and why, or why not. */
+static int say_found(int may, const char *why, const struct err *err)
+{
+	json_t *json = json_pack("{s:i, s:s?, s:i, s:s}", "may", may, "why", why, "kind", (int)err->kind, "error", may < 0 ? err->text : "");
+	int done = json ? json_dumpf(json, stdout, JSON_COMPACT) : -1;
+
+	json_decref(json);
+	return done == 0 && fflush(stdout) == 0 ? 0 : 1;
+}
+
+static int ask_secrets(void *cookie)
+{
+	const struct leader *leader = cookie;
+	struct err err = {0};
+	const char *why = NULL;
+	int may = entitled(leader->program, &leader->spec, &why, &err);
+
+	return say_found(may, why, &err);
+}
+
+/* Who may look at it, as the forge's record is now: what is said there of the tests may take the approval back. */
+static int ask_author(void *cookie)
+{
+	const struct leader *leader = cookie;
+	struct err err = {0};
+	const char *text = author_note(leader->program, &leader->spec, &err);
+
+	return say_found(text || err.kind == ERR_NONE ? 0 : -1, text, &err);
+}
+
+/* The record can be as long in coming as its forge likes. 1, 0: what was found out; *why NULL: nothing to say. 2: cancelled. -1. */
+static int ask_forge(struct leader *leader, int (*ask)(void *cookie), const char **why, struct err *err)
+{
+	struct making asking;
+	struct buf text;
+	json_t *json = NULL;
+	int found = -1;
+
+	*why = NULL;
+	if (begin_making(leader, ask, &asking, err) < 0)
+		return -1;
+	buf_init(&text, PREPARE_TEXT_MAXIMUM);
+	int done = hear(leader, &asking, &text, err);
+	if (done > 0)
+		found = 2;
+	else if (done == 0 && (json = jsonget_parse(text.data ? text.data : "", text.length, LEADER_NODES, err))) {
+		found = (int)jsonget_integer_or(json, "may", -1);
+		*why = arena_strdup(leader->arena, jsonget_string_or(json, "why", NULL));
+		if (found < 0)
+			err_set(err, (enum err_kind)jsonget_integer_or(json, "kind", ERR_SYSTEM), "%s", jsonget_string_or(json, "error", "no answer"));
+	}
+	json_decref(json);
+	buf_release(&text);
+	return found;
+}
+
+/* Whether the tests may have their project's secrets. 2: cancelled meanwhile; -1: that is not known. */
 static int find_secrets(struct leader *leader, bool *secrets, struct err *err)
 {
-	const char *why = NULL;
-	int may = entitled(leader->program, &leader->spec, &why, err);
+	const char *section = arena_printf(leader->arena, "project/%s", leader->spec.project);
+	const char *wanted = NULL, *why = NULL;
 
-	*secrets = may > 0;
+	if (conf_text(leader->program->conf, section, "secrets", &wanted, err) < 0)
+		return -1;
+	if (!wanted)
+		return 0;
+	int may = ask_forge(leader, ask_secrets, &why, err);
+	*secrets = may == 1;
 	if (may == 0 && why)
 		return output_say(leader->output, err, "no secrets for this build: %s", why);
-	return may < 0 ? -1 : 0;
+	return may;
+}
+
+static void note_author(struct leader *leader)
+{
+	struct err err = {0};
+	const char *text = NULL;
+
+	if (ask_forge(leader, ask_author, &text, &err) < 0)
+		text = arena_printf(leader->arena, "the author is not let in: %s", err.text);
+	if (text)
+		output_say(leader->output, &err, "%s", text);
 }
 
 static void test(struct leader *leader)
@@ -237,22 +313,27 @@ static void test(struct leader *leader)
 		.signals = leader->signals,
 		.ending = &leader->ending};
 
-	if (trust_check(leader->program, &leader->spec, &err) < 0)
+	if (known > 1)
+		end_with(leader, OUTCOME_CANCELLED, "cancelled while the forge was asked about its project's secrets");
+	else if (trust_check(leader->program, &leader->spec, &err) < 0)
 		end_with_error(leader, &err);
 	else if (!leader->worker.client)
 		end_with_error(leader, &leader->no_worker);
 	else if (known < 0 || !layer || trial_run(&trial, &err) < 0)
 		end_with_error(leader, &err);
+	leader->kept = trial.kept;
+	if (leader->kept)
+		note_author(leader);
 	CRASH_POINT("leader.tested");
 }
 
 static void clean_up(struct leader *leader)
 {
 	struct err err = {0};
-	const char *const names[] = {"layer", "index", "index.lock"};
+	const char *const names[] = {"layer", "layer" AHEAD_TAKEN, "index", "index.lock"};
 
 	trial_release(&leader->worker); /* of a merge that was not made */
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+	for (size_t i = leader->kept; i < sizeof names / sizeof names[0]; i++) {
 		const char *path = builds_path(leader->program, leader->arena, leader->build, names[i], &err);
 		if (path && access(path, F_OK) == 0 && builds_remove(path, &err) < 0)
 			output_say(leader->output, &err, "%s", err.text);

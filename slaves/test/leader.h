@@ -9,7 +9,7 @@
 #include "slaves/test/trial.h"
 
 /*
- * `claim`: the descriptor of the locked leader.pid (slaves/test/builds.h); -1: take it. Returns the exit status: 0 when a result
+ * `claim`: the descriptor of the locked leader.pid (slaves/record/builds.h); -1: take it. Returns the exit status: 0 when a result
  * was written.
  */
 int leader_verb(const struct program *program, const char *build, int claim);

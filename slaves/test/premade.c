@@ -19,7 +19,7 @@
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "slaves/test/prepare.h"
+#include "slaves/test/prepared.h"
 
 #define PREMADE_WAITING 64 /* of more the oldest is forgotten */
 #define PREMADE_KEEP_S (24 * 3600)
@@ -349,10 +349,9 @@ void premade_yield(struct premade *premade, const struct spec *spec)
 		forget(premade, waiting);
 }
 
-/* Until the process that makes it has ended, whatever its end. */
-static void await(const char *path)
+void premade_await(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
 	while (fd >= 0 && flock(fd, LOCK_SH) < 0 && errno == EINTR)
 		continue;
@@ -378,7 +377,7 @@ static int read_made(const struct premade_wish *wish, const char *path, struct e
 	size_t length = 0;
 
 	const char *text = file_read(arena, arena_printf(arena, "%s/made.json", path), PREMADE_TEXT, &length, &absent);
-	if (!text || prepare_read(arena, text, length, made, &absent) < 0)
+	if (!text || prepared_read(arena, text, length, made, &absent) < 0)
 		return 0;
 	return made->outcome == OUTCOME_SUCCESS && made->merge && made->tree && (!wanted || strcmp(wanted, made->merge) == 0);
 }
@@ -394,7 +393,7 @@ int premade_take(const struct premade_wish *wish, struct ending *ending, struct 
 	name_of(wish->spec, name);
 	const char *path = arena_printf(arena, "%s/%s", folder, name);
 	if (wish->wait)
-		await(arena_printf(arena, "%s" MAKING, path));
+		premade_await(arena_printf(arena, "%s" MAKING, path));
 	if (!read_made(wish, path, &made, arena))
 		return 0;
 	if (rename(arena_printf(arena, "%s/layer", path), wish->layer) < 0)
@@ -407,7 +406,7 @@ int premade_take(const struct premade_wish *wish, struct ending *ending, struct 
 	return 1;
 }
 
-int premade_verb(const struct program *program, const char *name)
+int premade_verb(const struct program *program, const char *name, premade_make_fn *make)
 {
 	struct err err = {0};
 	const char *folder = is_name(name) ? program_state(program, "slave/premade", &err) : NULL;
@@ -419,7 +418,7 @@ int premade_verb(const struct program *program, const char *name)
 	int lock = open(making, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0 || setpriority(PRIO_PROCESS, 0, PREMADE_NICE) < 0)
 		return outcome_exit(OUTCOME_INFRASTRUCTURE);
-	int status = prepare_beforehand(program, making);
+	int status = make(program, making);
 	CRASH_POINT("premade.made");
 	if (status == 0 && rename(making, path) < 0)
 		status = outcome_exit(OUTCOME_INFRASTRUCTURE);

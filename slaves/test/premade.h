@@ -1,5 +1,5 @@
 /*
- * Merges made beforehand: {state}/slave/premade/NAME/ has layer/ (the exported tree) and made.json (what slaves/test/prepare.h tells)
+ * Merges made beforehand: {state}/slave/premade/NAME/ has layer/ (the exported tree) and made.json (slaves/test/prepared.h)
  * of a merge that a build may ask for later. NAME.making is one that is not finished; the finished one gets its name by rename(2), as
  * the last thing, so that nothing that looks finished is not. All of it is a cache: a daemon begins with none. A name says for which
  * target and target's tip, which proposal, and, by digest, which merge it is, so that those of a tip that is past are found by name.
@@ -42,7 +42,13 @@ struct premade_wish {
 /* Takes its merge over, its ids into *ending. 1: done; 0: there is none; -1. */
 int premade_take(const struct premade_wish *wish, struct ending *ending, struct arena *arena, struct err *err);
 
+/* Until the process that has the folder locked has ended, whatever its end. */
+void premade_await(const char *path);
+
+/* Makes one in `folder`, where its spec.json is; the exit status. prepare.h has it. */
+typedef int premade_make_fn(const struct program *program, const char *folder);
+
 /* `byoci-slave premake NAME`: the process that makes one. Standard output is its made.json. */
-int premade_verb(const struct program *program, const char *name);
+int premade_verb(const struct program *program, const char *name, premade_make_fn *make);
 
 #endif

@@ -2,16 +2,18 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/crash.h"
 #include "base/file.h"
-#include "base/jsonget.h"
-#include "slaves/test/builds.h"
+#include "slaves/common/output.h"
+#include "slaves/record/builds.h"
+#include "slaves/test/ahead.h"
+#include "slaves/test/clone.h"
+#include "slaves/test/premade.h"
+#include "slaves/test/prepared.h"
 #include "slaves/tree/check.h"
 #include "slaves/tree/export.h"
-#include "slaves/common/output.h"
-#include "slaves/test/premade.h"
 #include "slaves/tree/tree.h"
 
 struct prepare {
@@ -30,18 +32,8 @@ struct prepare {
 
 static int open_tree(struct prepare *prepare, struct err *err)
 {
-	const struct program *program = prepare->program;
-	struct stat st;
-	const char *folder = program_state(program, "slave/trees", err);
-	const char *url = folder ? program_section_option(program, "project", prepare->spec.project, "repository.read", err) : NULL;
-	const char *key = url ? program_secret(program, "slave/id_ed25519", err) : NULL;
-
-	if (!key)
-		return -1;
-	const struct tree_from from = {
-		.folder = folder, .project = prepare->spec.project, .url = url, .ssh_key = stat(key, &st) == 0 ? key : NULL,
-		.shared = prepare->word};
-	prepare->tree = tree_open(program->conf, &from, err);
+	if (!prepare->tree)
+		prepare->tree = clone_open(prepare->program, prepare->spec.project, prepare->word, err);
 	return prepare->tree ? 0 : -1;
 }
 
@@ -69,6 +61,17 @@ static int check_heads(struct prepare *prepare, const struct tree_want *target, 
 	return err_set(err, ERR_MOVED, "%s is at %.12s now, not at %.12s", target->remote, target->commit, base);
 }
 
+/* Nothing of what is merged meanwhile is used before it is known that this is what was fetched. */
+static int fetch_from(struct prepare *prepare, const struct check_source *source, struct tree_want *wants, struct err *err)
+{
+	const struct spec_tree *tree = &prepare->spec.trees[0];
+
+	if (source->url && tree_fetch(prepare->tree, wants, 1, err) < 0)
+		return -1;
+	tree_expect(prepare->tree, tree->base, tree->merges[0].source);
+	return source->url ? tree_fetch_from(prepare->tree, source->url, &wants[1], err) : tree_fetch(prepare->tree, wants, 2, err);
+}
+
 /* 1: the source is on the target already. */
 static int fetch(struct prepare *prepare, struct err *err)
 {
@@ -81,8 +84,7 @@ static int fetch(struct prepare *prepare, struct err *err)
 	wants[1].remote = source.ref;
 	if (output_say(prepare->output, err, "fetching %s and %s", wants[0].remote, wants[1].remote) < 0)
 		return -1;
-	if (open_tree(prepare, err) < 0 || tree_fetch(prepare->tree, wants, source.url ? 1 : 2, err) < 0 ||
-		(source.url && tree_fetch_from(prepare->tree, source.url, &wants[1], err) < 0))
+	if (open_tree(prepare, err) < 0 || fetch_from(prepare, &source, wants, err) < 0)
 		return -1;
 	return check_heads(prepare, &wants[0], &wants[1], err);
 }
@@ -112,24 +114,58 @@ static int check_change(struct prepare *prepare, struct err *err)
 	return landed ? 1 : 0;
 }
 
-static int merge(struct prepare *prepare, struct err *err)
+static int request_of(struct prepare *prepare, struct tree_merge *request, struct err *err)
 {
 	const struct spec_merge *wanted = &prepare->spec.trees[0].merges[0];
-	struct tree_merge request = {
+
+	*request = (struct tree_merge){
 		.base = prepare->spec.trees[0].base, .source = wanted->source, .message = wanted->message, .date = wanted->date};
+	if (!spec_author_split(prepare->arena, wanted->author, &request->author, &request->mail))
+		return err_set(err, ERR_INPUT, "spec: author: not of the form NAME <MAIL>");
+	return 0;
+}
+
+static int check_expected(const struct prepare *prepare, struct err *err)
+{
+	const char *wanted = prepare->spec.trees[0].merges[0].commit;
+
+	if (wanted && strcmp(wanted, prepare->merged.commit) != 0)
+		return err_set(err, ERR_SYSTEM, "the merge is %s here, and %s was expected", prepare->merged.commit, wanted);
+	return 0;
+}
+
+static int merge(struct prepare *prepare, struct err *err)
+{
+	struct tree_merge request;
 
 	steps_begin(&prepare->steps, "merge");
-	if (!spec_author_split(prepare->arena, wanted->author, &request.author, &request.mail))
-		return err_set(err, ERR_INPUT, "spec: author: not of the form NAME <MAIL>");
+	if (request_of(prepare, &request, err) < 0)
+		return -1;
 	if (output_say(prepare->output, err, "merging %.12s into %.12s", request.source, request.base) < 0)
 		return -1;
-	if (tree_merge(prepare->tree, prepare->arena, &request, &prepare->merged, err) < 0)
+	if (tree_merge_begin(prepare->tree, prepare->arena, &request, &prepare->merged, err) < 0)
 		return prepare->merged.conflicts ? say_conflicts(prepare, err) : -1;
-	if (wanted->commit && strcmp(wanted->commit, prepare->merged.commit) != 0)
-		return err_set(err, ERR_SYSTEM, "the merge is %s here, and %s was expected", prepare->merged.commit, wanted->commit);
-	if (output_say(prepare->output, err, "the merge is %s", prepare->merged.commit) < 0)
+	return 0;
+}
+
+/* Its files are looked at while the commit is written. 1: the source is on the target already. */
+static int end_merge(struct prepare *prepare, struct err *err)
+{
+	const char *section = arena_printf(prepare->arena, "project/%s", prepare->spec.project);
+	struct err unfit = {0};
+	int64_t maximum = 0;
+
+	if (conf_integer(prepare->program->conf, section, "tree.limit", &maximum, err) < 0)
 		return -1;
-	return check_change(prepare, err);
+	int checked = export_check(prepare->tree, prepare->merged.tree, maximum, &unfit);
+	if (tree_merge_end(prepare->tree, prepare->arena, &prepare->merged, err) < 0)
+		return -1;
+	if (check_expected(prepare, err) < 0 || output_say(prepare->output, err, "the merge is %s", prepare->merged.commit) < 0)
+		return -1;
+	int done = check_change(prepare, err);
+	if (done == 0 && checked < 0)
+		*err = unfit;
+	return done == 0 ? checked : done;
 }
 
 static int export(struct prepare *prepare, struct err *err)
@@ -138,11 +174,6 @@ static int export(struct prepare *prepare, struct err *err)
 
 	steps_begin(&prepare->steps, "export");
 	prepare->layer = arena_printf(prepare->arena, "%s/layer", prepare->folder);
-	const char *section = arena_printf(prepare->arena, "project/%s", prepare->spec.project);
-	int64_t maximum = 0;
-	if (conf_integer(prepare->program->conf, section, "tree.limit", &maximum, err) < 0 ||
-		export_check(prepare->tree, prepare->merged.tree, maximum, err) < 0)
-		return -1;
 	const char *workspace = arena_printf(prepare->arena, "%s/workspace", prepare->layer);
 	if (file_make_folder(workspace, 0755, err) < 0)
 		return -1;
@@ -161,24 +192,13 @@ static int work(struct prepare *prepare, struct err *err)
 	int done = fetch(prepare, err);
 
 	CRASH_POINT("prepare.fetched");
-	if (done == 0)
-		done = merge(prepare, err);
+	if (done == 0 && (done = merge(prepare, err)) == 0)
+		done = end_merge(prepare, err);
 	CRASH_POINT("prepare.merged");
 	if (done == 0)
 		done = export(prepare, err);
 	CRASH_POINT("prepare.exported");
 	return done;
-}
-
-static int tell(struct prepare *prepare, enum outcome outcome, const char *reason)
-{
-	steps_end(&prepare->steps);
-	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:o}", "outcome", outcome_word(outcome), "reason", reason, "merge",
-		prepare->merged.commit, "tree", prepare->merged.tree, "steps", steps_json(&prepare->steps));
-	int done = json ? json_dumpf(json, stdout, JSON_COMPACT) : -1;
-
-	json_decref(json);
-	return done == 0 && fflush(stdout) == 0 ? 0 : outcome_exit(OUTCOME_INFRASTRUCTURE);
 }
 
 /* What is just being made for this very merge is waited for: it began before us. 1: taken over. */
@@ -197,13 +217,60 @@ static int take(struct prepare *prepare, struct err *err)
 	return output_say(prepare->output, err, PREPARE_TAKEN, made.merge) < 0 ? -1 : 1;
 }
 
+static int begin_commit(struct prepare *prepare, const char *id, struct err *err)
+{
+	struct tree_merge request;
+
+	if (request_of(prepare, &request, err) < 0 || open_tree(prepare, err) < 0)
+		return -1;
+	return tree_commit_begin(prepare->tree, prepare->arena, &request, id, err);
+}
+
+/*
+ * The same of what was begun when a hook came, before anybody knew what the commit will say: that is written now, if it can be while
+ * the files are. When it can't be at all, as the clone was made anew meanwhile, all is made here. 1: taken over.
+ */
+static int take_ahead(struct prepare *prepare, struct err *err)
+{
+	const struct ahead_wish wish = {.program = prepare->program, .spec = &prepare->spec,
+		.layer = arena_printf(prepare->arena, "%s/layer", prepare->folder)};
+	char expected[TREE_ID_SIZE] = "";
+	struct err lost = {0};
+	int begun = ahead_expect(&wish, expected, prepare->arena, err);
+
+	if (begun < 0 || (begun > 0 && begin_commit(prepare, expected, err) < 0))
+		return -1;
+	int done = ahead_take(&wish, prepare->merged.tree, prepare->arena, err);
+	if (done <= 0)
+		return done;
+	steps_begin(&prepare->steps, "merge");
+	if (strcmp(expected, prepare->merged.tree) != 0 && begin_commit(prepare, prepare->merged.tree, err) < 0)
+		return -1;
+	if (tree_merge_end(prepare->tree, prepare->arena, &prepare->merged, &lost) < 0) {
+		prepare->steps = (struct steps){0};
+		return builds_remove(wish.layer, err) < 0 ? -1 : output_say(prepare->output, err, "made again: %s", lost.text);
+	}
+	return check_expected(prepare, err) < 0 || output_say(prepare->output, err, PREPARE_TAKEN, prepare->merged.commit) < 0 ? -1 : 1;
+}
+
 static int run(struct prepare *prepare, bool beforehand, struct err *err)
 {
 	if (builds_spec_at(prepare->arena, arena_printf(prepare->arena, "%s/spec.json", prepare->folder), &prepare->spec, err) < 0 ||
 		open_log(prepare, err) < 0)
 		return -1;
 	int taken = beforehand ? 0 : take(prepare, err);
+	if (taken == 0)
+		taken = take_ahead(prepare, err);
 	return taken < 0 ? -1 : taken > 0 ? 0 : work(prepare, err);
+}
+
+static int tell(struct prepare *prepare, enum outcome outcome, const char *reason)
+{
+	steps_end(&prepare->steps);
+	const struct ending ending = {.outcome = outcome, .reason = reason, .merge = prepare->merged.commit, .tree = prepare->merged.tree,
+		.steps = prepare->steps};
+
+	return prepared_write(STDOUT_FILENO, &ending) == 0 ? 0 : outcome_exit(OUTCOME_INFRASTRUCTURE);
 }
 
 /* *outcome is set; the exit status is returned. */
@@ -221,7 +288,7 @@ static int prepare_all(struct prepare *prepare, bool beforehand, enum outcome *o
 	return done;
 }
 
-int prepare_verb(const struct program *program, const char *build)
+int prepare_build(const struct program *program, const char *build)
 {
 	struct arena *arena = arena_new();
 	struct prepare prepare = {.program = program, .arena = arena, .word = ""};
@@ -243,33 +310,4 @@ int prepare_beforehand(const struct program *program, const char *folder)
 	int done = prepare_all(&prepare, true, &outcome);
 	arena_free(arena);
 	return done == 0 ? outcome_exit(outcome) : done;
-}
-
-static const char *non_empty(struct arena *arena, const char *text)
-{
-	return *text ? arena_strdup(arena, text) : NULL;
-}
-
-int prepare_read(struct arena *arena, const void *bytes, size_t length, struct ending *ending, struct err *err)
-{
-	const char *word, *reason, *commit, *tree;
-	json_t *steps = NULL;
-	int done = -1;
-
-	json_t *json = jsonget_parse(bytes, length, 1000, err);
-	if (!json || jsonget_string(json, "outcome", &word, err) < 0 || jsonget_string(json, "reason", &reason, err) < 0 ||
-		jsonget_string(json, "merge", &commit, err) < 0 || jsonget_string(json, "tree", &tree, err) < 0 ||
-		jsonget_array(json, "steps", &steps, err) < 0 || steps_read(&ending->steps, arena, steps, err) < 0)
-		goto err0;
-	if (!outcome_from_word(word, &ending->outcome)) {
-		err_set(err, ERR_INPUT, "outcome: not a word for an outcome");
-		goto err0;
-	}
-	ending->reason = arena_strdup(arena, reason);
-	ending->merge = non_empty(arena, commit);
-	ending->tree = non_empty(arena, tree);
-	done = 0;
-err0:
-	json_decref(json);
-	return done;
 }

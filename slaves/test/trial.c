@@ -11,9 +11,8 @@
 
 #include "base/clock.h"
 #include "base/crash.h"
-#include "slaves/test/builds.h"
-#include "slaves/test/builds.h"
-#include "slaves/test/harvest.h"
+#include "slaves/record/builds.h"
+#include "slaves/record/harvest.h"
 
 #define TRIAL_READ ((size_t)64 * 1024)
 #define TRIAL_DRAIN_READS 2 /* a pipe holds TRIAL_READ, pipe(7) */
@@ -240,22 +239,40 @@ static int local_trouble(struct err *err)
 	return -1;
 }
 
-int trial_ready(const struct program *program, const char *job, const char *job_digest, struct trial_worker *worker, struct err *err)
+/* -1, always. */
+static int no_worker(struct trial_worker *worker, struct err *err)
 {
-	const struct worker_client_start request = {.job = job, .job_digest = job_digest};
-	const char *path = program_option(program, "worker.socket", err);
-
-	*worker = (struct trial_worker){.client = path ? worker_client_connect(path, err) : NULL};
-	if (worker->client && limit_answers(worker->client, err) == 0 &&
-		worker_client_ready(worker->client, &request, worker->backing, err) == 0)
-		return 0;
 	worker_client_close(worker->client);
 	worker->client = NULL;
 	return local_trouble(err);
 }
 
+int trial_ask(const struct program *program, const char *job, const char *job_digest, struct trial_worker *worker, struct err *err)
+{
+	const struct worker_client_start request = {.job = job, .job_digest = job_digest};
+	const char *path = program_option(program, "worker.socket", err);
+
+	*worker = (struct trial_worker){.client = path ? worker_client_connect(path, err) : NULL, .starting = true};
+	if (worker->client && limit_answers(worker->client, err) == 0 && worker_client_ask_ready(worker->client, &request, err) == 0)
+		return 0;
+	return no_worker(worker, err);
+}
+
+int trial_await(struct trial_worker *worker, struct err *err)
+{
+	worker->starting = false;
+	return worker_client_await_ready(worker->client, worker->backing, err) == 0 ? 0 : no_worker(worker, err);
+}
+
+int trial_ready(const struct program *program, const char *job, const char *job_digest, struct trial_worker *worker, struct err *err)
+{
+	return trial_ask(program, job, job_digest, worker, err) < 0 ? -1 : trial_await(worker, err);
+}
+
 int trial_check(struct trial_worker *worker, struct err *err)
 {
+	if (worker->starting)
+		return trial_await(worker, err);
 	if (worker_client_check(worker->client, err) == 0)
 		return 0;
 	trial_release(worker);
@@ -266,6 +283,8 @@ void trial_release(struct trial_worker *worker)
 {
 	struct err ignored = {0};
 
+	if (worker->client && worker->starting)
+		trial_await(worker, &ignored);
 	if (worker->client)
 		worker_client_remove(worker->client, &ignored); /* on failure the other side logs it, and tries again */
 	worker_client_close(worker->client);
@@ -353,7 +372,8 @@ int trial_run(struct trial *trial, struct err *err)
 		CRASH_POINT("leader.tests-ended");
 		steps_begin(&trial->ending->steps, "teardown");
 		struct err second = {0};
-		if ((done < 0 || !keep(&run)) && worker_client_remove(run.client, &second) < 0)
+		trial->kept = done == 0 && keep(&run);
+		if (!trial->kept && worker_client_remove(run.client, &second) < 0)
 			output_say(trial->output, &second, "the worker could not be removed: %s", second.text);
 	}
 	worker_client_close(run.client);

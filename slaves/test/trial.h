@@ -15,13 +15,18 @@
 /* A worker that runs and has no tree yet; begins as zeros: none. */
 struct trial_worker {
 	struct worker_client *client;
+	bool starting; /* it was asked for, and is to be awaited */
 	char backing[WORKER_DIGEST_SIZE];
 };
 
 /* Starts one for a job. -1 and err: there is none. */
 int trial_ready(const struct program *program, const char *job, const char *job_digest, struct trial_worker *worker, struct err *err);
 
-/* Whether it is well; if not it is removed. */
+/* The same in two: the client's descriptor is readable when the second has nothing to wait for. */
+int trial_ask(const struct program *program, const char *job, const char *job_digest, struct trial_worker *worker, struct err *err);
+int trial_await(struct trial_worker *worker, struct err *err);
+
+/* Whether it is well, once it has started; if not it is removed. */
 int trial_check(struct trial_worker *worker, struct err *err);
 
 /* Removes it, and returns when it is gone; none is fine. */
@@ -38,6 +43,7 @@ struct trial {
 	int64_t began;          /* when the worker was asked for, ms since 1970 */
 	int signals;            /* readable: cancelled */
 	struct ending *ending;  /* outcome, reason, backing, exit, times and steps are set */
+	bool kept;              /* set: its worker is kept, and needs the layer */
 };
 
 /* -1 and err: trouble that is not the tests' fault; the worker is gone or its connection closed either way. */

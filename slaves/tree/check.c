@@ -62,16 +62,26 @@ static bool in_list(const char *const *list, const char *text, bool refs)
 	return false;
 }
 
+int check_gated(const struct program *program, const char *project, const char *ref, struct err *err)
+{
+	const char *section = arena_printf(program->arena, "project/%s", project);
+	const char *const *targets = NULL;
+
+	if (!conf_has_section(program->conf, section))
+		return err_set(err, ERR_REFUSED, "project %.64s is not configured here", project);
+	if (conf_list(program->conf, program->arena, section, "target", &targets, err) < 0)
+		return -1;
+	return in_list(targets, ref, true) ? 0 : err_set(err, ERR_REFUSED, "%.200s is not a target of project %s here", ref, project);
+}
+
 static int check_lists(const struct program *program, const struct spec *spec, struct err *err)
 {
 	const char *section = arena_printf(program->arena, "project/%s", spec->project);
-	const char *const *targets = NULL, *const *jobs = NULL;
+	const char *const *jobs = NULL;
 
-	if (conf_list(program->conf, program->arena, section, "target", &targets, err) < 0 ||
+	if (check_gated(program, spec->project, spec->target, err) < 0 ||
 		conf_list(program->conf, program->arena, section, "jobs", &jobs, err) < 0)
 		return -1;
-	if (!in_list(targets, spec->target, true))
-		return err_set(err, ERR_REFUSED, "%.200s is not a target of project %s here", spec->target, spec->project);
 	if (!in_list(jobs, spec->jobs[0].name, false))
 		return err_set(err, ERR_REFUSED, "%.64s is not a job of project %s here", spec->jobs[0].name, spec->project);
 	return 0;

@@ -173,9 +173,10 @@ int export_files(struct tree *tree, const char *tree_id, const char *folder, con
 	int done = -1;
 
 	const char *environment[] = {arena_printf(arena, "GIT_INDEX_FILE=%s", index), arena_printf(arena, "GIT_WORK_TREE=%s", folder), NULL};
-	const struct git_call reading = {.arguments = GIT_ARGUMENTS("read-tree", tree_id), .options = options, .environment = environment};
-	const struct git_call writing = {.arguments = GIT_ARGUMENTS("checkout-index", "--all"), .options = options, .environment = environment};
-	if (git_text(tree_git(tree), arena, &reading, NULL, err) && git_text(tree_git(tree), arena, &writing, NULL, err))
+	const struct git_call call = {
+		.arguments = GIT_ARGUMENTS("read-tree", "--reset", "-u", "--no-recurse-submodules", tree_id), .options = options,
+		.environment = environment};
+	if (git_text(tree_git(tree), arena, &call, NULL, err))
 		done = 0;
 	unlink(index);
 	arena_free(arena);

@@ -77,7 +77,8 @@ void tidy_free(struct tidy *tidy)
 /* Without the clone's lock: git itself keeps out of the way of what fetches meanwhile, and nothing young is dropped. */
 static int pack(const struct program *program, const char *folder, const char *file, struct err *err)
 {
-	static const char *const options[] = {"-c", "gc.auto=2000", "-c", "gc.autoDetach=false", "-c", "gc.pruneExpire=14.days.ago", NULL};
+	static const char *const options[] = {"-c", "gc.auto=2000", "-c", "gc.autoDetach=false", "-c", "gc.pruneExpire=14.days.ago",
+		"-c", "gc.packRefs=false", /* near.c reads them */ "-c", "pack.threads=0", "-c", "core.fsync=objects", NULL};
 	struct git *git = git_new(program->conf, arena_printf(program->arena, "%s/%s", folder, file), NULL, err);
 	struct child_result result;
 

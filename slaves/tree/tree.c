@@ -14,19 +14,29 @@
 #include "base/crypto.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "slaves/common/output.h"
+#include "slaves/tree/conflicts.h"
+#include "slaves/tree/near.h"
 
 #define TREE_LOCK_PAUSE_MS 20
-#define TREE_CONFLICTS_MAXIMUM 20000 /* bytes of conflict lines that are kept */
 #define TREE_REFS_MAXIMUM 8
 #define TREE_FETCH_MS (60 * 60 * 1000) /* the first one fetches all there is */
-#define TREE_FETCH_WORDS 9             /* of the command, before the refs */
+#define TREE_FETCH_WORDS 10            /* of the command, before the refs */
 
 struct tree {
 	char *repository, *url, *shared;
-	struct git *git;
+	struct git *git, *theirs; /* theirs: of a repository on this machine; else NULL */
 	int lock;
 	bool elsewhere; /* what is fetched is not of the clone's own url */
+	struct ahead {
+		char base[TREE_ID_SIZE], source[TREE_ID_SIZE]; /* "": nothing is expected */
+		bool wants;                                    /* what the first two of the wanted will be */
+		struct git_job job;
+		bool begun;
+	} ahead; /* the merge of trees that will be asked for */
+	struct git_job commit; /* of the last merge */
+	bool committing;
+	struct near near;    /* what is being fetched */
+	struct arena *arena; /* of what lasts as long */
 };
 
 /*
@@ -140,10 +150,11 @@ struct tree *tree_open(const struct conf *conf, const struct tree_from *from, st
 		(from->shared && !(tree->shared = strdup(from->shared))))
 		abort();
 	tree->lock = -1;
+	tree->arena = arena_new();
 	if (file_make_folder(tree->repository, 0700, err) < 0)
 		goto err0;
 	tree->git = git_new(conf, tree->repository, from->ssh_key, err);
-	if (!tree->git || open_repository(tree, err) < 0)
+	if (!tree->git || (from->url[0] == '/' && !(tree->theirs = git_elsewhere(conf, from->url, err))) || open_repository(tree, err) < 0)
 		goto err0;
 	return tree;
 err0:
@@ -151,13 +162,32 @@ err0:
 	return NULL;
 }
 
+static void stop_ahead(struct tree *tree)
+{
+	if (tree->ahead.begun)
+		git_abandon(&tree->ahead.job);
+	tree->ahead.begun = false;
+}
+
+static void stop_commit(struct tree *tree)
+{
+	if (tree->committing)
+		git_abandon(&tree->commit);
+	tree->committing = false;
+}
+
 void tree_free(struct tree *tree)
 {
 	if (!tree)
 		return;
+	near_stop(&tree->near);
+	stop_ahead(tree);
+	stop_commit(tree);
 	if (tree->lock >= 0)
 		close(tree->lock);
 	git_free(tree->git);
+	git_free(tree->theirs);
+	arena_free(tree->arena);
 	free(tree->shared);
 	free(tree->url);
 	free(tree->repository);
@@ -268,11 +298,83 @@ static void push_refs(const struct tree *tree, struct arena *arena, const char *
 	arguments[next] = NULL;
 }
 
+/* `more`: where objects are that are not here yet, as git is told (git(1), GIT_ALTERNATE_OBJECT_DIRECTORIES); NULL: all are. */
+static int begin_merge(struct tree *tree, const char *base, const char *source, const char *more, struct git_job *job, struct err *err)
+{
+	const char *environment[] = {more, NULL};
+	const struct git_call call = {.arguments = GIT_ARGUMENTS("merge-tree", "--write-tree", "-z", "--messages", base, source),
+		.options = merge_options, .environment = environment};
+
+	if (git_begin(tree->git, &call, job, err) == 0)
+		return 0;
+	child_result_release(&job->result);
+	return -1;
+}
+
+/* When it does not begin, it is made when it is asked for. */
+static void begin_ahead(struct tree *tree, const char *base, const char *source, const char *more)
+{
+	struct ahead *ahead = &tree->ahead;
+	struct err ignored = {0};
+
+	stop_ahead(tree);
+	if (ahead->wants) {
+		snprintf(ahead->base, sizeof ahead->base, "%s", base);
+		snprintf(ahead->source, sizeof ahead->source, "%s", source);
+	}
+	ahead->begun = ahead->base[0] && begin_merge(tree, ahead->base, ahead->source, more, &ahead->job, &ignored) == 0;
+}
+
+/* Here a shell starts it, which has nothing to do afterwards; elsewhere the words may be compared with what is let in. */
+static const char *upload_pack(const char *url)
+{
+	return url[0] == '/' ? "--upload-pack=exec git-upload-pack" : "--upload-pack=git-upload-pack";
+}
+
+/*
+ * 1: done; 0: it is git fetch's matter. The merge of what is wanted begins with objects that were not looked at yet: it is believed only
+ * after tree_whole(); that of what was expected is believed by who asks for it, and so begins when they are here.
+ */
+static int fetch_near(struct tree *tree, struct tree_want *wants, size_t count)
+{
+	struct near *near = &tree->near;
+	const char *more = NULL;
+
+	if (!tree->theirs || tree->elsewhere)
+		return 0;
+	if (tree->ahead.wants && !strchr(tree->url, ':')) /* which would part it */
+		more = arena_printf(tree->arena, "GIT_ALTERNATE_OBJECT_DIRECTORIES=%s/objects", tree->url);
+	near_stop(near);
+	*near = (struct near){.ours = tree->git, .theirs = tree->theirs, .repository = tree->repository, .count = count};
+	for (size_t i = 0; i < count; i++) {
+		near->wanted[i] = wants[i].remote;
+		near->kept[i] = kept_ref(tree, tree->arena, wants[i].remote);
+	}
+	if (!near_look(near, tree->arena))
+		return 0;
+	if (more)
+		begin_ahead(tree, near->ids[0], near->ids[count - 1], more);
+	if (!near_fetch(near, tree->arena))
+		goto err0;
+	if (!more)
+		begin_ahead(tree, near->ids[0], near->ids[count - 1], NULL);
+	if (!more && !(near_whole(near, tree->arena) && near_keep(near, tree->arena)))
+		goto err0;
+	for (size_t i = 0; i < count; i++) {
+		snprintf(wants[i].commit, sizeof wants[i].commit, "%s", near->ids[i]);
+		snprintf(wants[i].tree, sizeof wants[i].tree, "%s", near->trees[i]);
+	}
+	return 1;
+err0:
+	stop_ahead(tree);
+	return 0;
+}
+
 /* One round trip; only when a ref is missing, another to learn which, and the fetch again without it. */
 static int fetch(struct tree *tree, struct arena *arena, struct tree_want *wants, size_t count, struct err *err)
 {
 	const char *arguments[TREE_FETCH_WORDS + TREE_REFS_MAXIMUM + 1] = {"fetch", "--quiet", "--no-tags", "--no-write-fetch-head",
-		"--no-recurse-submodules", "--no-auto-maintenance", "--force", "--", tree->url};
+		"--no-recurse-submodules", "--no-auto-maintenance", "--force", upload_pack(tree->url), "--", tree->url};
 	struct present present = {.count = count};
 	bool absent = false, any = false;
 
@@ -280,6 +382,8 @@ static int fetch(struct tree *tree, struct arena *arena, struct tree_want *wants
 		wants[i] = (struct tree_want){.remote = wants[i].remote};
 		present.is[i] = true;
 	}
+	if (fetch_near(tree, wants, count))
+		return 0;
 	push_refs(tree, arena, arguments, wants, &present);
 	if (run_fetch(tree, arguments, &absent, err) < 0)
 		return -1;
@@ -294,6 +398,7 @@ static int fetch(struct tree *tree, struct arena *arena, struct tree_want *wants
 		if (any && absent)
 			return err_set(err, ERR_NETWORK, "refs of %s come and go while they are fetched; try again", tree->url);
 	}
+	begin_ahead(tree, kept_ref(tree, arena, wants[0].remote), kept_ref(tree, arena, wants[count - 1].remote), NULL);
 	return read_kept(tree, arena, wants, &present, err);
 }
 
@@ -322,10 +427,33 @@ int tree_fetch(struct tree *tree, struct tree_want *wants, size_t count, struct 
 	if (done < 0 && err->kind == ERR_SYSTEM) {
 		log_warning(LOG_WHAT("a clone is made anew"), LOG_TEXT("clone", tree->repository), LOG_ERR(err));
 		err_clear(err);
+		stop_ahead(tree);
 		done = alone(tree, make_anew, err) < 0 ? -1 : fetch(tree, arena, wants, count, err);
 	}
 	arena_free(arena);
 	return done;
+}
+
+int tree_whole(struct tree *tree, struct err *err)
+{
+	if (!tree->near.asks || near_whole(&tree->near, tree->arena))
+		return 0;
+	return err_set(err, ERR_SYSTEM, "not all that was fetched is here");
+}
+
+void tree_keep(struct tree *tree)
+{
+	struct tree_want wants[NEAR_REFS] = {{0}};
+	struct err err = {0};
+
+	if (!tree->near.whole || near_keep(&tree->near, tree->arena))
+		return;
+	tree->ahead.wants = false;
+	tree->ahead.base[0] = 0;
+	for (size_t i = 0; i < tree->near.count; i++)
+		wants[i].remote = tree->near.wanted[i];
+	if (tree_fetch(tree, wants, tree->near.count, &err) < 0)
+		log_warning(LOG_WHAT("what was fetched is not kept"), LOG_TEXT("clone", tree->repository), LOG_ERR(&err));
 }
 
 int tree_fetch_from(struct tree *tree, const char *url, struct tree_want *want, struct err *err)
@@ -362,107 +490,104 @@ int tree_descends(struct tree *tree, const char *ancestor, const char *descendan
 	return done;
 }
 
-struct field {
-	const char *at, *end;
-};
-
-/* The next of NUL-ended fields. False at the end. */
-static bool next_field(struct field *rest, struct field *field)
+static int read_merge(struct arena *arena, const struct tree_merge *merge, const struct child_result *result, struct tree_merged *merged,
+	struct err *err)
 {
-	if (rest->at >= rest->end)
-		return false;
-	const char *end = memchr(rest->at, 0, (size_t)(rest->end - rest->at));
-	field->at = rest->at;
-	field->end = end ? end : rest->end;
-	rest->at = end ? end + 1 : rest->end;
-	return true;
-}
-
-/*
- * What git merge-tree -z writes after the tree and the list of conflicted files, which an empty field ends: for each message
- * the number of its paths, the paths, its kind and its words (git-merge-tree(1), OUTPUT).
- */
-static void collect_conflicts(struct field rest, struct buf *lines)
-{
-	struct field field, kind, words;
-
-	while (next_field(&rest, &field) && field.at < field.end)
-		continue;
-	while (next_field(&rest, &field)) {
-		for (long paths = strtol(field.at, NULL, 10); paths > 0; paths--)
-			if (!next_field(&rest, &field))
-				return;
-		if (!next_field(&rest, &kind) || !next_field(&rest, &words))
-			return;
-		if (kind.end - kind.at < 8 || memcmp(kind.at, "CONFLICT", 8) != 0)
-			continue;
-		if (output_escape(lines, words.at, (size_t)(words.end - words.at)) < 0 || buf_adds(lines, "\n") < 0)
-			return;
+	if (result->status == 1 && result->out.data)
+		return conflicts_read(arena, result, &merged->conflicts, err);
+	if (result->status != 0 || !result->out.data) {
+		if (result->err.data && strstr(result->err.data, "unrelated histories"))
+			return err_set(err, ERR_CONFLICT, "%s and %s have no common history", merge->base, merge->source);
+		return git_failed(result, "merge-tree", err);
 	}
-}
-
-static int conflict(struct arena *arena, const struct child_result *result, struct tree_merged *merged, struct err *err)
-{
-	struct field rest = {.at = result->out.data, .end = result->out.data + result->out.length}, field;
-	struct buf lines;
-
-	buf_init(&lines, TREE_CONFLICTS_MAXIMUM);
-	if (next_field(&rest, &field))
-		collect_conflicts(rest, &lines);
-	merged->conflicts = lines.data ? arena_strdup(arena, lines.data) : "";
-	const char *some = output_line(arena, merged->conflicts, strlen(merged->conflicts), 600);
-	buf_release(&lines);
-	return err_set(err, ERR_CONFLICT, "%s", *some ? some : "git merge-tree names no file");
+	if (strnlen(result->out.data, TREE_ID_SIZE) >= TREE_ID_SIZE)
+		return err_set(err, ERR_SYSTEM, "git merge-tree wrote something else than the id of a tree");
+	snprintf(merged->tree, sizeof merged->tree, "%.64s", result->out.data);
+	return 0;
 }
 
 static int merge_trees(struct tree *tree, struct arena *arena, const struct tree_merge *merge, struct tree_merged *merged, struct err *err)
 {
-	const struct git_call call = {.arguments = GIT_ARGUMENTS("merge-tree", "--write-tree", "-z", "--messages", merge->base, merge->source),
-		.options = merge_options};
-	struct child_result result;
+	struct ahead *ahead = &tree->ahead;
+	bool expected = ahead->begun && strcmp(ahead->base, merge->base) == 0 && strcmp(ahead->source, merge->source) == 0;
+	struct git_job job = {0}, *merging = expected ? &ahead->job : &job;
 
-	int done = git_run(tree->git, &call, &result, err);
-	if (done < 0)
-		goto err0;
-	if (result.status == 1 && result.out.data) {
-		done = conflict(arena, &result, merged, err);
-	} else if (result.status != 0 || !result.out.data) {
-		done = git_failed(&result, "merge-tree", err);
-		if (result.err.data && strstr(result.err.data, "unrelated histories"))
-			done = err_set(err, ERR_CONFLICT, "%s and %s have no common history", merge->base, merge->source);
-	} else if (strnlen(result.out.data, TREE_ID_SIZE) >= TREE_ID_SIZE) {
-		done = err_set(err, ERR_SYSTEM, "git merge-tree wrote something else than the id of a tree");
-	} else {
-		snprintf(merged->tree, sizeof merged->tree, "%.64s", result.out.data);
-	}
-err0:
-	child_result_release(&result);
+	if (!expected && begin_merge(tree, merge->base, merge->source, NULL, merging, err) < 0)
+		return -1;
+	int done = git_end(merging, err);
+	if (done == 0)
+		done = read_merge(arena, merge, &merging->result, merged, err);
+	child_result_release(&merging->result);
+	if (expected)
+		ahead->begun = false;
 	return done;
 }
 
-int tree_merge(struct tree *tree, struct arena *arena, const struct tree_merge *merge, struct tree_merged *merged, struct err *err)
+int tree_commit_begin(struct tree *tree, struct arena *arena, const struct tree_merge *merge, const char *id, struct err *err)
 {
-	*merged = (struct tree_merged){0};
-	if (merge_trees(tree, arena, merge, merged, err) < 0)
-		return -1;
-
 	const char *environment[] = {
 		arena_printf(arena, "GIT_AUTHOR_NAME=%s", merge->author), arena_printf(arena, "GIT_AUTHOR_EMAIL=%s", merge->mail),
 		arena_printf(arena, "GIT_AUTHOR_DATE=@%lld +0000", (long long)merge->date),
 		arena_printf(arena, "GIT_COMMITTER_NAME=%s", merge->author), arena_printf(arena, "GIT_COMMITTER_EMAIL=%s", merge->mail),
 		arena_printf(arena, "GIT_COMMITTER_DATE=@%lld +0000", (long long)merge->date), NULL};
 	const struct git_call call = {
-		.arguments = GIT_ARGUMENTS("commit-tree", "-p", merge->base, "-p", merge->source, "-F", "-", merged->tree),
+		.arguments = GIT_ARGUMENTS("commit-tree", "-p", merge->base, "-p", merge->source, "-F", "-", id),
 		.options = merge_options,
 		.environment = environment,
 		.input = merge->message,
 		.input_length = strlen(merge->message)};
+
+	stop_commit(tree);
+	tree->committing = git_begin(tree->git, &call, &tree->commit, err) == 0;
+	if (tree->committing)
+		return 0;
+	child_result_release(&tree->commit.result);
+	return -1;
+}
+
+void tree_expect(struct tree *tree, const char *base, const char *source)
+{
+	stop_ahead(tree);
+	tree->ahead.wants = false;
+	snprintf(tree->ahead.base, sizeof tree->ahead.base, "%s", base);
+	snprintf(tree->ahead.source, sizeof tree->ahead.source, "%s", source);
+}
+
+void tree_expect_wants(struct tree *tree)
+{
+	stop_ahead(tree);
+	tree->ahead.wants = true;
+}
+
+int tree_merge_wants(struct tree *tree, struct arena *arena, struct tree_merged *merged, struct err *err)
+{
+	const struct tree_merge merge = {.base = arena_strdup(arena, tree->ahead.base), .source = arena_strdup(arena, tree->ahead.source)};
+
+	*merged = (struct tree_merged){0};
+	return merge_trees(tree, arena, &merge, merged, err);
+}
+
+int tree_merge_begin(struct tree *tree, struct arena *arena, const struct tree_merge *merge, struct tree_merged *merged, struct err *err)
+{
+	*merged = (struct tree_merged){0};
+	return merge_trees(tree, arena, merge, merged, err) < 0 ? -1 : tree_commit_begin(tree, arena, merge, merged->tree, err);
+}
+
+int tree_merge_end(struct tree *tree, struct arena *arena, struct tree_merged *merged, struct err *err)
+{
 	size_t length = 0;
-	char *commit = git_text(tree->git, arena, &call, &length, err);
+	char *commit = git_end_text(&tree->commit, arena, &length, err);
+
+	tree->committing = false;
 	if (!commit)
 		return -1;
 	if (length >= TREE_ID_SIZE)
 		return err_set(err, ERR_SYSTEM, "git commit-tree wrote something else than the id of a commit");
 	snprintf(merged->commit, sizeof merged->commit, "%s", commit);
 	return 0;
+}
+
+int tree_merge(struct tree *tree, struct arena *arena, const struct tree_merge *merge, struct tree_merged *merged, struct err *err)
+{
+	return tree_merge_begin(tree, arena, merge, merged, err) < 0 ? -1 : tree_merge_end(tree, arena, merged, err);
 }

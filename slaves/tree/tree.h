@@ -2,7 +2,7 @@
  * One project's clone on a host: a bare repository that only we write to, in which merges are made. Nothing in it or fetched into
  * it changes how git works: attributes are switched off in $GIT_DIR/info/attributes, which wins over every other file of
  * attributes (gitattributes(5)), every option that git merge-tree reads is given, objects are checked as they arrive. So the
- * same parents give the same merge everywhere (DESIGN promise 4). It is a cache: it can be removed at any time.
+ * same parents give the same merge everywhere (promise 4). It is a cache: it can be removed at any time.
  */
 #ifndef BYOCI_SLAVES_TREE_H
 #define BYOCI_SLAVES_TREE_H
@@ -16,7 +16,7 @@
 #include "conf/conf.h"
 #include "slaves/tree/git.h"
 
-#define TREE_ID_SIZE 65 /* 40 or 64 hex digits and a NUL */
+#define TREE_ID_SIZE GIT_ID_SIZE
 
 struct tree;
 
@@ -77,5 +77,25 @@ struct tree_merged {
 
 /* Always makes a merge commit. ERR_CONFLICT: does not merge; the text names some of the files, `conflicts` has all. Bound to no ref. */
 int tree_merge(struct tree *tree, struct arena *arena, const struct tree_merge *merge, struct tree_merged *merged, struct err *err);
+
+/*
+ * The merge of the last of what the next fetch brings into the first, begun before their objects are here where they can be read elsewhere:
+ * said before the fetch, and the tree asked for after it. Nothing of it is to be believed before tree_whole() said that all of what was
+ * fetched is here. tree_keep(), for which nobody waits, keeps that for the next fetch, or fetches it again when it can't. Bound to no
+ * commit: tree_commit_begin() and tree_merge_end() make the one that tree_merge() would have made of the same.
+ */
+void tree_expect_wants(struct tree *tree);
+int tree_merge_wants(struct tree *tree, struct arena *arena, struct tree_merged *merged, struct err *err);
+int tree_whole(struct tree *tree, struct err *err);
+void tree_keep(struct tree *tree);
+int tree_commit_begin(struct tree *tree, struct arena *arena, const struct tree_merge *merge, const char *id, struct err *err);
+
+/*
+ * The same in two parts: after the first one `merged->tree` is there, while the commit is still being written. Before the next fetch,
+ * tree_expect() says which merge will be asked for, so that it is made while the ids of what was fetched are read.
+ */
+void tree_expect(struct tree *tree, const char *base, const char *source);
+int tree_merge_begin(struct tree *tree, struct arena *arena, const struct tree_merge *merge, struct tree_merged *merged, struct err *err);
+int tree_merge_end(struct tree *tree, struct arena *arena, struct tree_merged *merged, struct err *err);
 
 #endif

@@ -19,10 +19,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "slaves/cage/cage.h"
 #include "slaves/common/newc.h"
 #include "slaves/common/output.h"
 #include "slaves/common/pattern.h"
-#include "slaves/worker/cage.h"
 
 #define TIME_LIMIT_MS (60 * 1000)
 #define LOOKED_MAXIMUM 200000 /* names, in the folders that what is asked for may be in */
@@ -336,7 +336,7 @@ int collect_run(struct arena *arena, const struct collect *collect, struct err *
 	if (read_want(arena, collect, &walk, err) < 0)
 		return -1;
 	/* The tree is a mount of its own, of ours. */
-	folder = open_below(collect->root, CAGE_FOLDER + 1, O_RDONLY | O_DIRECTORY, RESOLVE_PLAIN);
+	folder = open_below(collect->root, ROOTFS_WORKSPACE + 1, O_RDONLY | O_DIRECTORY, RESOLVE_PLAIN);
 	if (folder < 0)
 		return err_set_errno(err, errno, "the folder of the tests cannot be opened");
 	pid = fork();

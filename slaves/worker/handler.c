@@ -19,11 +19,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/sock.h"
-#include "slaves/worker/backing.h"
-#include "slaves/worker/backing_list.h"
-#include "slaves/worker/backing_prune.h"
+#include "slaves/backing/backing.h"
+#include "slaves/backing/backing_list.h"
+#include "slaves/backing/backing_prune.h"
+#include "slaves/cage/slot.h"
+#include "slaves/common/process.h"
+#include "slaves/worker/entry.h"
 #include "slaves/worker/keeper.h"
-#include "slaves/worker/slot.h"
+#include "slaves/worker/twin.h"
 #include "slaves/worker/worker.h"
 #include "slaves/worker/worker_wire.h"
 
@@ -36,6 +39,7 @@ enum state {
 	STATE_RUNNING, /* the command runs */
 	STATE_ENDED,   /* it has ended, or was stopped before */
 	STATE_KEPT,    /* it is stopped, and its disk waits for people */
+	STATE_COPY,    /* a copy of a kept one runs, and waits for its shell */
 	STATE_REMOVED,
 	STATES
 };
@@ -47,6 +51,7 @@ static const char *const state_names[STATES] = {
 	[STATE_RUNNING] = "its command is running",
 	[STATE_ENDED] = "its command has ended",
 	[STATE_KEPT] = "the worker is kept",
+	[STATE_COPY] = "the copy waits for its shell",
 	[STATE_REMOVED] = "the worker was removed",
 };
 
@@ -64,6 +69,8 @@ struct handler {
 	bool over;   /* nothing more is read */
 	bool silent; /* somebody else answers */
 	int64_t deadline_us;
+	bool copy;  /* its worker is one */
+	int master; /* of its terminal, for the next reply; -1 */
 	struct worker *worker;
 	char build[WORKER_BUILD_SIZE];
 	char job[WORKER_SECTION_SIZE];
@@ -186,21 +193,12 @@ static int act_check(struct handler *handler, const struct worker_request *reque
 	return worker_check(handler->worker, err);
 }
 
-/* What a test gets is a way out, and nothing that it could read, truncate or map. */
-static bool is_pipe_end(int fd, int mode)
-{
-	int flags = fcntl(fd, F_GETFL);
-	struct stat st;
-
-	return flags >= 0 && (flags & (O_ACCMODE | O_PATH)) == mode && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
-}
-
 static int act_exec(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
 	struct err *err)
 {
 	(void)request;
 	(void)reply;
-	if (!is_pipe_end(descriptors[0], O_WRONLY) || !is_pipe_end(descriptors[1], O_WRONLY))
+	if (!entry_writable(descriptors, 2))
 		return err_set(err, ERR_INPUT, "stdout and stderr must be writing ends of pipes: nothing else goes into a worker");
 	return worker_exec(handler->worker, descriptors[0], descriptors[1], err);
 }
@@ -247,9 +245,36 @@ static int act_pass(struct handler *handler, const struct worker_request *reques
 static int act_shell(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
 	struct err *err)
 {
-	if (!is_pipe_end(descriptors[0], O_RDONLY) || !is_pipe_end(descriptors[1], O_WRONLY) || !is_pipe_end(descriptors[2], O_WRONLY))
-		return err_set(err, ERR_INPUT, "in, out and err must be ends of pipes: nothing else goes into a worker");
-	return act_pass(handler, request, descriptors, reply, err);
+	return entry_check(descriptors, err) < 0 ? -1 : act_pass(handler, request, descriptors, reply, err);
+}
+
+static int act_copy(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	struct worker_want want = {.conf = handler->conf, .pid = handler->pid, .process_start = handler->process_start};
+
+	(void)descriptors;
+	handler->worker = twin_start(handler->arena, &want, request->build, (int64_t)request->number * 1000, err);
+	if (!handler->worker) {
+		handler->over = true; /* its mounts may be half made */
+		return -1;
+	}
+	handler->copy = true;
+	memcpy(handler->build, request->build, sizeof handler->build);
+	reply->slot = worker_slot(handler->worker);
+	handler->deadline_us = worker_expiry_us(handler->worker);
+	return 0;
+}
+
+/* A shell in the copy. */
+static int act_inside(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
+	struct err *err)
+{
+	(void)reply;
+	if (entry_begin(handler->worker, request->operation, descriptors, &handler->master, err) < 0)
+		return -1;
+	log_info(LOG_WHAT("a shell in a copy of a kept worker"), LOG_TEXT("build", handler->build));
+	return 0;
 }
 
 static int act_collect(struct handler *handler, const struct worker_request *request, int *descriptors, struct worker_reply *reply,
@@ -257,7 +282,7 @@ static int act_collect(struct handler *handler, const struct worker_request *req
 {
 	(void)request;
 	(void)reply;
-	if (!is_pipe_end(descriptors[0], O_WRONLY) || !is_pipe_end(descriptors[1], O_WRONLY))
+	if (!entry_writable(descriptors, 2))
 		return err_set(err, ERR_INPUT, "files and notes must be writing ends of pipes: nothing else is written to");
 	return worker_collect(handler->worker, descriptors[0], descriptors[1], err);
 }
@@ -302,6 +327,7 @@ static const struct step {
 		[WORKER_DISCARD] = {act_pass, STATE_REMOVED},
 		[WORKER_SHELL] = {act_shell, STATE_REMOVED},
 		[WORKER_TERMINAL] = {act_pass, STATE_REMOVED},
+		[WORKER_COPY] = {act_copy, STATE_COPY},
 		[WORKER_BUILD_BACKING] = {act_backing, STATE_NEW},
 		[WORKER_REFRESH_BACKING] = {act_backing, STATE_NEW},
 		[WORKER_LIST_BACKINGS] = {act_backing, STATE_NEW},
@@ -314,6 +340,11 @@ static const struct step {
 		[WORKER_CHECK] = {act_check, STATE_WAITING},
 		[WORKER_ATTACH] = {act_attach, STATE_READY},
 		[WORKER_STOP] = {act_stop, STATE_ENDED},
+		[WORKER_REMOVE] = {act_remove, STATE_REMOVED},
+	},
+	[STATE_COPY] = {
+		[WORKER_SHELL] = {act_inside, STATE_RUNNING},
+		[WORKER_TERMINAL] = {act_inside, STATE_RUNNING},
 		[WORKER_REMOVE] = {act_remove, STATE_REMOVED},
 	},
 	[STATE_READY] = {
@@ -339,8 +370,11 @@ static void send_reply(struct handler *handler, const struct worker_reply *reply
 {
 	struct err err = {0};
 
-	if (sock_send(handler->connection, reply, sizeof *reply, NULL, 0, &err) < 0)
+	if (sock_send(handler->connection, reply, sizeof *reply, &handler->master, handler->master >= 0 ? 1 : 0, &err) < 0)
 		handler->over = true;
+	if (handler->master >= 0)
+		close(handler->master);
+	handler->master = -1;
 }
 
 /* The text of an error may be longer than that of a reply. */
@@ -363,6 +397,7 @@ static void reply_ended(struct handler *handler)
 		return;
 	reply.status = status;
 	handler->state = STATE_ENDED;
+	handler->over |= handler->copy;
 	if (rc < 0) {
 		log_warning(LOG_WHAT("command lost"), LOG_TEXT("build", handler->build), LOG_ERR(&err));
 		set_error(&reply, &err);
@@ -374,7 +409,8 @@ static void reply_ended(struct handler *handler)
 }
 
 static const unsigned operations_of_root = 1U << WORKER_BUILD_BACKING | 1U << WORKER_REFRESH_BACKING | 1U << WORKER_LIST_BACKINGS |
-	1U << WORKER_PRUNE_BACKINGS | 1U << WORKER_REAP | 1U << WORKER_DISCARD | 1U << WORKER_SHELL | 1U << WORKER_TERMINAL;
+	1U << WORKER_PRUNE_BACKINGS | 1U << WORKER_REAP | 1U << WORKER_DISCARD | 1U << WORKER_SHELL | 1U << WORKER_TERMINAL |
+	1U << WORKER_COPY;
 
 static int check_now(const struct handler *handler, const struct worker_request *request, struct err *err)
 {
@@ -455,12 +491,12 @@ static void serve(struct handler *handler)
 
 	while (!handler->over) {
 		if (!wait_for_it(handler, &readable)) {
-			log_warning(LOG_WHAT("past its expiry"), LOG_TEXT("build", handler->build));
+			log_warning(LOG_WHAT(handler->copy ? "the time of a copy is over" : "past its expiry"), LOG_TEXT("build", handler->build));
 			return;
 		}
 		if (handler->worker)
 			reply_ended(handler);
-		if (readable)
+		if (readable && !handler->over)
 			receive(handler);
 		if (handler->worker && handler->state == STATE_RUNNING)
 			reply_ended(handler); /* STOP has ended it */
@@ -475,7 +511,7 @@ static int prepare(struct handler *handler, const struct conf_source *source, st
 	if (readlink("/proc/self", self, sizeof self - 1) < 0)
 		return err_set_errno(err, errno, "/proc/self");
 	handler->pid = (pid_t)strtol(self, NULL, 10);
-	handler->process_start = slot_process_start(handler->pid);
+	handler->process_start = process_started(handler->pid);
 	return conf_load(&handler->conf, source, err);
 }
 
@@ -509,7 +545,7 @@ static void keep(struct handler *handler)
 static _Noreturn void run(const struct handler_want *want)
 {
 	struct handler handler = {.arena = arena_new(), .connection = want->connection, .uid = want->uid,
-		.mounts = want->mounts, .wishes = want->wishes, .kept = -1,
+		.mounts = want->mounts, .wishes = want->wishes, .kept = -1, .master = -1,
 		.deadline_us = clock_monotonic_us() + IDLE_LIMIT_US};
 	struct err err = {0};
 

@@ -21,4 +21,20 @@ int keeper_run(struct worker *worker, const char *build, int listener);
  */
 int keeper_pass(const struct conf *conf, const struct worker_request *request, int connection, const int *descriptors, struct err *err);
 
+/*
+ * What a copy needs of a kept worker, asked of its process: without `filling` what it is made of, whose descriptors are the caller's;
+ * with it, has what was written copied there, and says no more. ERR_BUSY: somebody has a shell in it.
+ */
+struct keeper_filling {
+	int to;      /* folder */
+	int64_t ids; /* of the copy's root */
+};
+struct keeper_answer {
+	int root, layer, mounts; /* worker.h: struct worker_origin */
+	uid_t owner;
+	char text[WORKER_TEXT_SIZE]; /* DIGEST JOB */
+};
+int keeper_ask(const struct conf *conf, const char *build, const struct keeper_filling *filling, struct keeper_answer *answer,
+	struct err *err);
+
 #endif

@@ -1,5 +1,6 @@
 #include "slaves/worker/worker.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
@@ -10,11 +11,13 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "forge/job.h"
-#include "slaves/worker/cage.h"
+#include "slaves/backing/backing.h"
+#include "slaves/cage/cage.h"
+#include "slaves/cage/slot.h"
 #include "slaves/worker/collect.h"
 #include "slaves/worker/filter.h"
+#include "slaves/worker/replica.h"
 #include "slaves/worker/secrets.h"
-#include "slaves/worker/slot.h"
 
 #define FILTER_ENDED_MS 5000  /* for what is written last to be read, when the command has ended */
 #define FILTER_STOPPED_MS 200
@@ -36,10 +39,15 @@ struct worker {
 	struct slot *slot;
 	struct slot_record record;
 	struct cage *cage; /* NULL: not started */
+	int root;          /* its backing, which is not removed while that is open; -1: none */
 	int64_t ids;       /* root in it */
 	int64_t expiry_us;
 	bool running; /* the command, until its end was told */
 	bool stopped;
+	bool copy; /* of a kept one */
+	const char *build;               /* that it is known to be of from its start; NULL */
+	char digest[WORKER_DIGEST_SIZE]; /* of its backing */
+	struct worker_tree tree;         /* with descriptors of our own; -1: none */
 	struct mask *mask;      /* values of secrets that are in it; NULL: none */
 	int filters[2];         /* of what it writes, meanwhile; -1: none */
 };
@@ -98,8 +106,8 @@ static int check_tree(const struct worker *worker, const struct worker_tree *tre
 		return err_set(err, ERR_INPUT, "the layer is not a folder");
 	if (layer->st_uid != tree->owner)
 		return err_set(err, ERR_REFUSED, "the layer belongs to user %u, not to its sender", (unsigned)layer->st_uid);
-	if (fstatat(tree->layer, CAGE_FOLDER + 1, &workspace, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(workspace.st_mode))
-		return err_set(err, ERR_INPUT, "the layer has no folder %s", CAGE_FOLDER + 1);
+	if (fstatat(tree->layer, ROOTFS_WORKSPACE + 1, &workspace, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(workspace.st_mode))
+		return err_set(err, ERR_INPUT, "the layer has no folder %s", ROOTFS_WORKSPACE + 1);
 	return 0;
 }
 
@@ -117,49 +125,79 @@ static int claim(struct worker *worker, const struct worker_want *want, int64_t 
 	if (kept_place(want->conf, worker->arena, &worker->slots, &worker->room, err) < 0 ||
 		conf_integer(want->conf, NULL, "worker.ids.first", first, err) < 0)
 		return -1;
-	worker->slot = slot_claim(worker->slots, namespace, worker->room, err);
+	worker->slot = (worker->copy ? slot_claim_copy : slot_claim)(worker->slots, namespace, worker->room, err);
 	if (!worker->slot)
 		return -1;
 	CRASH_POINT("worker.slot-claimed");
-	worker->record = (struct slot_record){.namespace = namespace, .build = "", .job = worker->name, .kind = worker->kind->name,
-		.pid = want->pid, .process_start = want->process_start};
+	worker->record = (struct slot_record){.namespace = namespace, .build = worker->build ? worker->build : "",
+		.job = worker->name, .kind = worker->kind->name,
+		.pid = want->pid, .process_start = want->process_start, .kept = worker->copy, .copy = worker->copy};
 	return 0;
 }
 
-static int make(struct worker *worker, const struct worker_want *want, char backing[static WORKER_DIGEST_SIZE], struct err *err)
+static int open_backing(struct worker *worker, char digest[static WORKER_DIGEST_SIZE], struct err *err)
+{
+	if (worker->kind->bare)
+		return job_backing_digest(worker->conf, worker->job.backing, digest, err);
+	worker->root = backing_open(worker->conf, worker->job.backing, digest, err);
+	return worker->root < 0 ? -1 : 0;
+}
+
+/* `fill`: what is on its disk at first; NULL: nothing. */
+static int make(struct worker *worker, const struct worker_want *want, const struct rootfs_fill *fill, struct err *err)
 {
 	int64_t first;
-	struct cage_want cage = {.conf = want->conf, .job = worker->name, .backing = worker->job.backing,
+	struct cage_want cage = {.conf = want->conf, .job = worker->name, .backing = worker->job.backing, .fill = fill,
 		.memory = worker->job.memory, .processes = worker->job.processes, .disk = worker->job.disk, .cpus = worker->job.cpus};
 
 	if (claim(worker, want, &first, err) < 0)
 		return -1;
 	cage.slot = slot_number(worker->slot);
 	cage.name = slot_name(worker->arena, worker->record.namespace, cage.slot);
-	cage.ids = worker->ids = first + (int64_t)cage.slot * CAGE_IDS;
-	worker->record.traces = worker->kind->traces(worker->arena, want->conf, cage.name, err);
+	cage.ids = worker->ids = first + (int64_t)cage.slot * ROOTFS_IDS;
+	worker->record.traces = worker->kind->traces(worker->arena, want->conf, conf_namespace(want->conf), cage.name, err);
 	expire_after(worker, WORKER_WAIT_MS);
 	if (!worker->record.traces || slot_write(worker->slot, &worker->record, err) < 0)
 		return -1;
-	worker->cage = worker->kind->start(worker->arena, &cage, backing, err);
+	if (worker->root < 0 && open_backing(worker, worker->digest, err) < 0)
+		return -1;
+	cage.root = worker->root;
+	cage.digest = worker->digest;
+	worker->cage = worker->kind->start(worker->arena, &cage, err);
 	return worker->cage ? 0 : -1;
+}
+
+static struct worker *new_worker(struct arena *arena, const struct worker_want *want)
+{
+	struct worker *worker = arena_alloc(arena, sizeof *worker);
+
+	*worker = (struct worker){.arena = arena, .conf = want->conf, .name = arena_strdup(arena, want->job), .root = -1,
+		.filters = {-1, -1}, .tree = {.layer = -1, .mounts = -1}};
+	return worker;
+}
+
+/* NULL, always. */
+static struct worker *give_up(struct worker *worker)
+{
+	struct err left = {0};
+
+	if (worker->slot && worker_remove(worker, &left) < 0)
+		log_warning(LOG_WHAT("leftovers of a worker that did not start"), LOG_ERR(&left));
+	return NULL;
 }
 
 struct worker *worker_start(struct arena *arena, const struct worker_want *want, const struct worker_tree *tree,
 	char backing[static WORKER_DIGEST_SIZE], struct err *err)
 {
-	struct worker *worker = arena_alloc(arena, sizeof *worker);
-	struct err left = {0};
+	struct worker *worker = new_worker(arena, want);
 	struct stat layer;
 
-	*worker = (struct worker){.arena = arena, .conf = want->conf, .name = arena_strdup(arena, want->job), .filters = {-1, -1}};
 	if (read_job(worker, err) < 0 || check_digest(worker, want->job_digest, err) < 0 || (tree && check_tree(worker, tree, &layer, err) < 0))
 		return NULL;
-	if (make(worker, want, backing, err) == 0)
-		return worker;
-	if (worker->slot && worker_remove(worker, &left) < 0)
-		log_warning(LOG_WHAT("leftovers of a worker that did not start"), LOG_ERR(&left));
-	return NULL;
+	if (make(worker, want, NULL, err) < 0)
+		return give_up(worker);
+	memcpy(backing, worker->digest, sizeof worker->digest);
+	return worker;
 }
 
 unsigned worker_slot(const struct worker *worker)
@@ -172,19 +210,33 @@ int64_t worker_expiry_us(const struct worker *worker)
 	return worker->expiry_us;
 }
 
+/* Copies of it, when it is kept, need the tree again. */
+static void remember(struct worker *worker, const struct worker_tree *tree)
+{
+	worker->tree = (struct worker_tree){.owner = tree->owner, .layer = fcntl(tree->layer, F_DUPFD_CLOEXEC, 0),
+		.mounts = tree->mounts < 0 ? -1 : fcntl(tree->mounts, F_DUPFD_CLOEXEC, 0)};
+}
+
+static int place(struct worker *worker, const struct worker_tree *tree, gid_t group, struct err *err)
+{
+	struct cage_layer layer = {.folder = tree->layer, .owner = tree->owner, .mounts = tree->mounts, .build = tree->build,
+		.group = group};
+
+	worker->record.build = arena_strdup(worker->arena, tree->build);
+	if (slot_write(worker->slot, &worker->record, err) < 0)
+		return -1;
+	return worker->kind->place(worker->cage, &layer, err);
+}
+
 int worker_attach(struct worker *worker, const struct worker_tree *tree, struct err *err)
 {
-	struct cage_layer layer = {.folder = tree->layer, .owner = tree->owner, .mounts = tree->mounts, .build = tree->build};
 	struct stat st;
 
 	if (check_tree(worker, tree, &st, err) < 0)
 		return -1;
-	layer.group = st.st_gid;
-	worker->record.build = arena_strdup(worker->arena, tree->build);
 	expire_after(worker, worker->job.limit_ms);
-	if (slot_write(worker->slot, &worker->record, err) < 0)
-		return -1;
-	return worker->kind->place(worker->cage, &layer, err);
+	remember(worker, tree);
+	return place(worker, tree, st.st_gid, err);
 }
 
 int worker_check(struct worker *worker, struct err *err)
@@ -321,7 +373,8 @@ int worker_keep(struct worker *worker, int64_t ms, struct err *err)
 	int64_t limit_ms;
 
 	if (!worker->kind->keep)
-		return err_set(err, ERR_REFUSED, "workers of the kind %s can't be kept", worker->kind->name);
+		return err_set(err, ERR_REFUSED, "workers of the kind %s can't be kept: nothing contains them, nor would it a shell in them",
+			worker->kind->name);
 	if (conf_integer(worker->conf, NULL, "keep.limit", &limit_ms, err) < 0)
 		return -1;
 	if (worker->kind->stop(worker->cage, err) < 0 || worker->kind->keep(worker->cage, err) < 0)
@@ -363,13 +416,80 @@ int worker_enter(struct worker *worker, struct worker_entry *entry, struct err *
 	struct err left = {0};
 
 	worker->stopped = false;
-	if (worker->kind->again(worker->cage, err) == 0 && enter(worker, entry, err) == 0) {
+	if ((worker->copy || worker->kind->again(worker->cage, err) == 0) && enter(worker, entry, err) == 0) {
 		worker->running = true;
 		return 0;
 	}
 	if (worker->kind->stop(worker->cage, &left) < 0)
 		log_warning(LOG_WHAT("a kept worker does not stop"), LOG_ERR(&left));
 	return -1;
+}
+
+int worker_origin(const struct worker *worker, struct worker_origin *origin, struct err *err)
+{
+	if (worker->root < 0 || worker->tree.layer < 0 || worker->tree.mounts < 0)
+		return err_set(err, ERR_SYSTEM, "this worker can't be copied: what it was made of is not at hand any more");
+	origin->build = worker->record.build;
+	origin->job = worker->name;
+	origin->digest = worker->digest;
+	origin->root = worker->root;
+	origin->layer = worker->tree.layer;
+	origin->mounts = worker->tree.mounts;
+	origin->owner = worker->tree.owner;
+	return 0;
+}
+
+int worker_replicate(const struct worker *worker, int to, int64_t ids, struct err *err)
+{
+	struct replica replica = {.from = rootfs_written(err), .to = to, .from_ids = worker->ids, .to_ids = ids, .mask = worker->mask};
+	int rc = replica.from < 0 ? -1 : replica_make(&replica, err);
+
+	if (replica.from >= 0)
+		close(replica.from);
+	if (rc == 0 && replica.left_out)
+		log_warning(LOG_WHAT("not all of a kept worker was copied"), LOG_TEXT("build", worker->record.build),
+			LOG_NUMBER("left_out", replica.left_out));
+	return rc;
+}
+
+static int start_copy(struct worker *worker, const struct worker_want *want, const struct worker_origin *origin, struct err *err)
+{
+	const struct worker_tree tree = {.build = origin->build, .layer = origin->layer, .owner = origin->owner, .mounts = origin->mounts};
+	int64_t limit_ms, ms = origin->ms;
+	struct stat st;
+
+	if (conf_integer(want->conf, NULL, "keep.limit", &limit_ms, err) < 0)
+		return -1;
+	if (fstat(origin->layer, &st) < 0)
+		return err_set_errno(err, errno, "the tree of a kept worker");
+	if (make(worker, want, origin->fill, err) < 0)
+		return -1;
+	ms = ms > 0 && ms < limit_ms ? ms : limit_ms;
+	worker->expiry_us = clock_monotonic_us() + ms * 1000;
+	worker->record.expiry = clock_wall_ms() + ms + WORKER_GRACE_MS;
+	worker->record.until = clock_wall_ms() + ms;
+	return place(worker, &tree, st.st_gid, err);
+}
+
+struct worker *worker_copy(struct arena *arena, const struct worker_want *want, const struct worker_origin *origin, struct err *err)
+{
+	struct worker *worker = new_worker(arena, want);
+
+	worker->copy = true;
+	worker->build = arena_strdup(arena, origin->build);
+	if (read_job(worker, err) < 0)
+		return NULL;
+	if (!worker->kind->keep) {
+		err_set(err, ERR_REFUSED, "workers of the kind %s can't be copied", worker->kind->name);
+		return NULL;
+	}
+	worker->root = fcntl(origin->root, F_DUPFD_CLOEXEC, 0);
+	memcpy(worker->digest, origin->digest, sizeof worker->digest);
+	if (worker->root < 0) {
+		err_set_errno(err, errno, "the backing of a kept worker");
+		return NULL;
+	}
+	return start_copy(worker, want, origin, err) == 0 ? worker : give_up(worker);
 }
 
 int worker_settle(struct worker *worker, struct err *err)
@@ -384,6 +504,14 @@ int worker_remove(struct worker *worker, struct err *err)
 	if (worker->cage)
 		rc = worker->kind->remove(worker->cage, err);
 	worker->cage = NULL;
+	if (worker->root >= 0)
+		close(worker->root);
+	worker->root = -1;
+	if (worker->tree.layer >= 0)
+		close(worker->tree.layer);
+	if (worker->tree.mounts >= 0)
+		close(worker->tree.mounts);
+	worker->tree.layer = worker->tree.mounts = -1;
 	if (slot_release(worker->slot, err) < 0)
 		rc = -1;
 	CRASH_POINT("worker.slot-released");

@@ -13,6 +13,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "conf/conf.h"
+#include "slaves/confine/rootfs.h"
 #include "slaves/worker/worker_wire.h"
 
 #define WORKER_GRACE_MS (10 * 60 * 1000) /* after tests.limit a worker is removed, whatever its owner says */
@@ -42,6 +43,25 @@ struct worker_tree {
  */
 struct worker *worker_start(struct arena *arena, const struct worker_want *want, const struct worker_tree *tree,
 	char backing[static WORKER_DIGEST_SIZE], struct err *err);
+
+/* What a copy of a kept one is made of. Descriptors stay their owner's. */
+struct worker_origin {
+	const char *build, *job;
+	const char *digest;             /* of its backing */
+	int root, layer, mounts;        /* its backing; its tree, and the mount namespace that this is found in */
+	uid_t owner;                    /* of the tree */
+	const struct rootfs_fill *fill; /* what it has written */
+	int64_t ms;                     /* it lives no longer; 0: as long as kept ones may */
+};
+
+/* Of a kept one, in its own process; `fill` and `ms` are left alone. */
+int worker_origin(const struct worker *worker, struct worker_origin *origin, struct err *err);
+
+/* Has what a kept one has written copied to `to`, the disk of a worker whose root is `ids` outside; values of secrets become `*`. */
+int worker_replicate(const struct worker *worker, int to, int64_t ids, struct err *err);
+
+/* A copy, running, with its tree, for one worker_enter(). worker_want's digest of the job is not looked at. */
+struct worker *worker_copy(struct arena *arena, const struct worker_want *want, const struct worker_origin *origin, struct err *err);
 
 unsigned worker_slot(const struct worker *worker);
 int64_t worker_expiry_us(const struct worker *worker); /* CLOCK_MONOTONIC */
@@ -82,7 +102,7 @@ int worker_keep(struct worker *worker, int64_t ms, struct err *err);
 /* Where the holder of a kept one is to listen. */
 const char *worker_socket(const struct worker *worker);
 
-/* Starts a kept one again, with a shell in it; worker_ended() and worker_stop() end that. */
+/* A shell in a kept one, which is started again for it, or in a copy; worker_ended() and worker_stop() end that. */
 struct worker_entry {
 	bool terminal;       /* on one of its own, whose master is put into `master`, the caller's */
 	int in, out, errors; /* without */

@@ -18,21 +18,26 @@ struct worker_client {
 	int passed;               /* a descriptor that came with the last reply; -1: none */
 };
 
+struct worker_client *worker_client_take(int connection)
+{
+	struct worker_client *client = calloc(1, sizeof *client);
+
+	if (!client)
+		err_fatal("out of memory");
+	client->fd = connection;
+	client->passed = -1;
+	return client;
+}
+
 struct worker_client *worker_client_connect(const char *path, struct err *err)
 {
-	struct worker_client *client;
 	int fd = sock_connect(path, SOCK_SEQPACKET, err);
 
 	if (fd < 0) {
 		err_wrap(err, "byoci-worker");
 		return NULL;
 	}
-	client = calloc(1, sizeof *client);
-	if (!client)
-		err_fatal("out of memory");
-	client->fd = fd;
-	client->passed = -1;
-	return client;
+	return worker_client_take(fd);
 }
 
 void worker_client_close(struct worker_client *client)
@@ -150,6 +155,18 @@ int worker_client_backings(struct worker_client *client, enum worker_operation o
 	return await(client, operation, &reply, err);
 }
 
+int worker_client_list(struct worker_client *client, int to, struct err *err)
+{
+	return ask(client, WORKER_LIST_BACKINGS, NULL, NULL, &to, err);
+}
+
+int worker_client_listed(struct worker_client *client, struct err *err)
+{
+	struct worker_reply reply;
+
+	return await(client, WORKER_LIST_BACKINGS, &reply, err);
+}
+
 /* Takes the names of what is started over, those that are given. */
 static int take_names(struct worker_client *client, const struct worker_client_start *start, enum worker_operation operation,
 	struct err *err)
@@ -163,14 +180,18 @@ static int take_names(struct worker_client *client, const struct worker_client_s
 	return 0;
 }
 
-static int begin(struct worker_client *client, enum worker_operation operation, const struct worker_client_start *start,
-	struct worker_reply *reply, struct err *err)
+static int ask_for(struct worker_client *client, enum worker_operation operation, const struct worker_client_start *start,
+	struct err *err)
 {
 	if (take_names(client, start, operation, err) < 0)
 		return -1;
-	if (ask(client, operation, client->job, start->job_digest, &start->layer, err) < 0)
-		return -1;
-	return await(client, operation, reply, err);
+	return ask(client, operation, client->job, start->job_digest, &start->layer, err);
+}
+
+static int begin(struct worker_client *client, enum worker_operation operation, const struct worker_client_start *start,
+	struct worker_reply *reply, struct err *err)
+{
+	return ask_for(client, operation, start, err) < 0 ? -1 : await(client, operation, reply, err);
 }
 
 int worker_client_start(struct worker_client *client, const struct worker_client_start *start,
@@ -181,13 +202,24 @@ int worker_client_start(struct worker_client *client, const struct worker_client
 	return begin(client, WORKER_START, start, &reply, err) < 0 ? -1 : take_digest(&reply, backing, err);
 }
 
+int worker_client_ask_ready(struct worker_client *client, const struct worker_client_start *start, struct err *err)
+{
+	const struct worker_client_start unnamed = {.job = start->job, .job_digest = start->job_digest, .layer = -1};
+
+	return ask_for(client, WORKER_READY, &unnamed, err);
+}
+
+int worker_client_await_ready(struct worker_client *client, char backing[static WORKER_DIGEST_SIZE], struct err *err)
+{
+	struct worker_reply reply;
+
+	return await(client, WORKER_READY, &reply, err) < 0 ? -1 : take_digest(&reply, backing, err);
+}
+
 int worker_client_ready(struct worker_client *client, const struct worker_client_start *start,
 	char backing[static WORKER_DIGEST_SIZE], struct err *err)
 {
-	const struct worker_client_start unnamed = {.job = start->job, .job_digest = start->job_digest, .layer = -1};
-	struct worker_reply reply;
-
-	return begin(client, WORKER_READY, &unnamed, &reply, err) < 0 ? -1 : take_digest(&reply, backing, err);
+	return worker_client_ask_ready(client, start, err) < 0 ? -1 : worker_client_await_ready(client, backing, err);
 }
 
 int worker_client_attach(struct worker_client *client, const struct worker_client_start *start, struct err *err)
@@ -317,6 +349,19 @@ int worker_client_discarded(struct worker_client *client, struct err *err)
 	struct worker_reply reply;
 
 	return await(client, WORKER_DISCARD, &reply, err);
+}
+
+int worker_client_copy(struct worker_client *client, const char *build, uint32_t seconds, struct err *err)
+{
+	struct worker_request request;
+	struct worker_reply reply;
+
+	if (name_build(client, build, err) < 0 || worker_wire_request(&request, WORKER_COPY, build, NULL, NULL, err) < 0)
+		return -1;
+	request.number = seconds;
+	if (put(client, &request, NULL, err) < 0)
+		return -1;
+	return await(client, WORKER_COPY, &reply, err);
 }
 
 int worker_client_shell(struct worker_client *client, const char *build, const int pipes[3], struct err *err)

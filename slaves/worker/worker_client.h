@@ -17,6 +17,9 @@ struct worker_client;
 /* `path`: option worker.socket. Layers must be found in the mounts of the process that connects. */
 struct worker_client *worker_client_connect(const char *path, struct err *err);
 
+/* One that another process of ours has begun, and handed over. */
+struct worker_client *worker_client_take(int connection);
+
 /* Closes the connection: what is left of the worker is removed by the other side. NULL is allowed. */
 void worker_client_close(struct worker_client *client);
 
@@ -32,6 +35,10 @@ int worker_client_build_backing(struct worker_client *client, const char *backin
 
 /* LIST_BACKINGS or PRUNE_BACKINGS; what they say goes to `to`. */
 int worker_client_backings(struct worker_client *client, enum worker_operation operation, int to, struct err *err);
+
+/* LIST_BACKINGS in two, like worker_client_reap(): what it says is written when worker_client_listed() has returned. */
+int worker_client_list(struct worker_client *client, int to, struct err *err);
+int worker_client_listed(struct worker_client *client, struct err *err);
 
 struct worker_client_start {
 	const char *build;
@@ -50,6 +57,10 @@ int worker_client_start(struct worker_client *client, const struct worker_client
 int worker_client_ready(struct worker_client *client, const struct worker_client_start *start,
 	char backing[static WORKER_DIGEST_SIZE], struct err *err);
 int worker_client_attach(struct worker_client *client, const struct worker_client_start *start, struct err *err);
+
+/* The first of them in two again: worker_client_fd() is readable when there is something to be awaited. */
+int worker_client_ask_ready(struct worker_client *client, const struct worker_client_start *start, struct err *err);
+int worker_client_await_ready(struct worker_client *client, char backing[static WORKER_DIGEST_SIZE], struct err *err);
 
 /* Whether a worker that waits is well. On failure it should be removed. */
 int worker_client_check(struct worker_client *client, struct err *err);
@@ -104,6 +115,12 @@ int worker_client_discarded(struct worker_client *client, struct err *err);
  * terminal, whose master is returned. Then worker_client_fd() and worker_client_wait() tell of its end.
  */
 int worker_client_shell(struct worker_client *client, const char *build, const int pipes[3], struct err *err);
+
+/*
+ * On a connection of its own: a copy of that kept worker, for so many seconds (0: as long as may be), which goes with the connection.
+ * Blocks until it runs. Then worker_client_shell() once, for the same build.
+ */
+int worker_client_copy(struct worker_client *client, const char *build, uint32_t seconds, struct err *err);
 
 /* Returns when nothing of the worker is left, container, cgroups, mounts and slot. Only worker_client_close() may follow. */
 int worker_client_remove(struct worker_client *client, struct err *err);

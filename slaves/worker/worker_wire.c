@@ -20,6 +20,7 @@ static const struct operation {
 	[WORKER_DISCARD] = {"discard", 0, FIELD_NEEDED, FIELD_NONE, FIELD_NONE},
 	[WORKER_SHELL] = {"shell", 3, FIELD_NEEDED, FIELD_NONE, FIELD_NONE},
 	[WORKER_TERMINAL] = {"terminal", 0, FIELD_NEEDED, FIELD_NONE, FIELD_NONE},
+	[WORKER_COPY] = {"copy", 0, FIELD_NEEDED, FIELD_NONE, FIELD_NONE},
 	[WORKER_REAP] = {"reap", 0, FIELD_NONE, FIELD_NONE, FIELD_NONE},
 	[WORKER_CHECK] = {"check", 0, FIELD_NONE, FIELD_NONE, FIELD_NONE},
 	[WORKER_SECRETS] = {"secrets", 0, FIELD_NEEDED, FIELD_NEEDED, FIELD_NONE},
@@ -131,7 +132,8 @@ static int check_fields(const struct worker_request *request, const struct opera
 	if (!is_text(request->build, sizeof request->build) || !is_text(request->section, sizeof request->section) ||
 		!is_text(request->digest, sizeof request->digest))
 		return err_set(err, ERR_INPUT, "a text of it is not ended by zeros");
-	if (request->unused[0] || request->unused[1] || (request->number && request->operation != WORKER_KEEP))
+	if (request->unused[0] || request->unused[1] ||
+		(request->number && request->operation != WORKER_KEEP && request->operation != WORKER_COPY))
 		return err_set(err, ERR_INPUT, "a field that is not used is not zero");
 	if (check_field(operation->build, !*request->build, is_hex(request->build, WORKER_BUILD_SIZE - 1), "build", err) < 0 ||
 		check_field(operation->section, !*request->section, is_section(request->section), "section", err) < 0 ||

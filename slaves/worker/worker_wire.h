@@ -17,6 +17,7 @@
  *   DISCARD        -        build          -                      when nothing of that kept worker is left
  *   SHELL          -        build          [0] in [1] out [2] err when a shell runs in that kept worker; then as EXEC
  *   TERMINAL       -        build          -                      the same on a terminal of its own, whose master comes with it
+ *   COPY           -        build          -                      when there is a running copy of that kept worker; slot
  *   CHECK          -        -              -                      when what waits for its tree or its command is well
  *   EXEC           job      build          [0] stdout [1] stderr  status, when the command has ended; text = limits that were hit
  *   SECRETS        project  build          -                      status = how many of them are in the worker now
@@ -38,6 +39,9 @@
  * REAP ends its connection. KEEP's `number` is for how many seconds, 0 as long as may be; the connection can then be closed.
  * DISCARD, SHELL and TERMINAL are asked on a connection of their own, by anybody who may ask for workers, and by root; `in` is the
  * reading end of a pipe. The shell ends with the connection, and has two replies: when it has begun, and EXEC's when it has ended.
+ *
+ * COPY, too, is asked on a connection of its own: the copy, without its secrets, belongs to it, and goes with it, after `number` seconds
+ * (0: as long as kept ones may be), or when the one SHELL or TERMINAL has ended that is then asked for on it.
  *
  * The connection may be handed from one process to another of the same user. The mounts in which a layer is found are those of
  * the process that made it.
@@ -77,6 +81,7 @@ enum worker_operation {
 	WORKER_DISCARD,
 	WORKER_SHELL,
 	WORKER_TERMINAL,
+	WORKER_COPY,
 	WORKER_OPERATIONS /* how many there are, and one */
 };
 
@@ -97,7 +102,7 @@ struct worker_request {
 	char section[WORKER_SECTION_SIZE];
 	char digest[WORKER_DIGEST_SIZE];
 	char unused[2];
-	uint32_t number; /* of KEEP; else 0 */
+	uint32_t number; /* of KEEP and COPY; else 0 */
 };
 
 struct worker_reply {

@@ -47,7 +47,8 @@ sub new {
 
 sub configure {
 	my ($self, $minimum) = @_;
-	Brain::spew("$self->{etc}/byov.conf", $self->{conf} =~ s{^(suite = bookworm)\n}{$1\nready.minimum = $minimum\n}mr);
+	Brain::spew("$self->{etc}/new", $self->{conf} =~ s{^(suite = bookworm)\n}{$1\nready.minimum = $minimum\n}mr);
+	rename "$self->{etc}/new", "$self->{etc}/byov.conf" or die "byov.conf: $!\n"; # the brain's reader may be reading it
 }
 
 sub daemon {
@@ -136,11 +137,12 @@ sub post {
 	return $began;
 }
 
-# What the repository's post-receive hook would tell.
+# What the repository's post-receive hook would tell: of a proposal that was pushed, or, with a true third value, of an approval alone.
 sub send_hook {
-	my ($self, $name) = @_;
+	my ($self, $name, $approval) = @_;
+	my $ref = "refs/proposals/$name/" . ($approval ? 'records/' . substr(sha256_hex(rand), 0, 32) : 'head');
 	my $body = $Brain::json->encode({repository => "127.0.0.1:$self->{git}/sample", pusher => 'ann', time => int(time * 1000),
-		refs => [{ref => "refs/proposals/$name/head", old => undef, new => undef}]});
+		refs => [{ref => $ref, old => undef, new => undef}]});
 	return $self->post($self->{hook}, '/hook/git', $body, 'X-Byoci-Event: push', 'X-Byoci-Delivery: ' . sha256_hex(rand),
 		'X-Byoci-Signature: sha256=' . hmac_sha256_hex($body, $self->{secret}{git}));
 }

@@ -246,8 +246,8 @@ sub commit {
 }
 
 sub record {
-	my ($self, $kind, $who, $name, $commit) = @_;
-	my %record = (byoci => 1, kind => $kind, repository => "127.0.0.1:$self->{git}/sample", proposal => $name, target => 'refs/heads/main',
+	my ($self, $kind, $who, $name, $commit, $target) = @_;
+	my %record = (byoci => 1, kind => $kind, repository => "127.0.0.1:$self->{git}/sample", proposal => $name, target => $target // 'refs/heads/main',
 		commit => $commit, time => int(time));
 	$record{message} = "Add $name" if $kind eq 'propose';
 	my $payload = $json->encode(\%record) . "\n";
@@ -285,12 +285,14 @@ sub double {
 	my $server = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => $path, Listen => 16) or die "$path: $!";
 	my $pid = fork // die "fork: $!";
 	if (!$pid) {
+		setpgrp 0, 0;
 		$SIG{CHLD} = 'IGNORE';
 		while (my $client = $server->accept) {
 			next if fork;
 			while (my $line = <$client>) {
 				my $message = $json->decode($line);
 				spew_append("$self->{tmp}/$which.heard", $line);
+				last if $message->{op} eq 'ahead'; # nobody listens for its answer
 				if ($message->{op} eq 'premake') { # nothing depends on its answer: {deaf} gives none
 					last if $self->{deaf};
 					print $client $json->encode({ok => JSON::PP::true, outcome => 'success'}), "\n";
@@ -303,14 +305,17 @@ sub double {
 		}
 		POSIX::_exit(0);
 	}
+	setpgrp $pid, $pid; # if it has not come to do that itself
 	$self->{double}{$which} = $pid;
+	push @{$self->{doubles}}, $pid;
 }
 
+# It takes nobody any more; whom it talks with, it goes on with. Not waited for, so that its group stays its own until the end.
 sub end_double {
 	my ($self, $which) = @_;
 	my $pid = delete $self->{double}{$which} or return;
 	kill 'KILL', $pid;
-	waitpid $pid, 0;
+	sleep 0.005 while slurp("/proc/$pid/stat") =~ /\) [^Z]/;
 	unlink "$self->{tmp}/run/$which/socket";
 }
 
@@ -366,13 +371,15 @@ sub slave {
 	});
 }
 
-# A landing daemon: `land` answers what $land->($request) gives, by default it moves main; every report is taken.
+# A landing daemon: `land` answers what $land->($request) gives, by default it moves main; every report is taken, or answered with what
+# $report->($request) gives.
 sub lander {
-	my ($self, $land) = @_;
+	my ($self, $land, $report) = @_;
 	$self->double('land', sub {
 		my ($message, $say) = @_;
 		if ($message->{op} eq 'report') {
-			$say->({outcome => 'success', reason => '', marker => 'e' x 32});
+			my $answer = $report ? $report->($message) : undef;
+			$say->($answer // {outcome => 'success', reason => '', marker => 'e' x 32});
 			return 0;
 		}
 		# Landings of one project wait for each other, as the real daemon's do.
@@ -399,7 +406,10 @@ sub DESTROY {
 	return if $self->{owner} != $$;
 	local $?;
 	$self->stop('KILL');
-	$self->end_double($_) for keys %{$self->{double} // {}};
+	for my $pid (@{$self->{doubles} // []}) {
+		kill 'KILL', -$pid;
+		waitpid $pid, 0;
+	}
 }
 
 1;

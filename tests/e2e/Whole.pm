@@ -23,7 +23,7 @@ sub new {
 	my $self = bless {bin => "$out/bin", out => $out, tmp => $tmp, ns => 'brt', hook => Brain::free_port(), pages => Brain::free_port(), lp => $lp,
 		name => $name, root => "$tmp/root", etc => "$tmp/root/etc/byoci/brt", poll => $with{poll} // '1h', daemon => {}, owner => $$}, $class;
 	make_path("$self->{etc}/result-keys", map { "$tmp/$_" } qw(state/brain state/land secrets/brain secrets/slave secrets/land libexec/bin home),
-		map { "run/$_" } qw(brain slave land worker));
+		map { "run/$_" } qw(brain slave land approval worker));
 	chmod 0700, glob "$tmp/secrets/*";
 	symlink "$self->{bin}/byoci", "$tmp/libexec/bin/byoci";
 	$self->configure;
@@ -69,11 +69,13 @@ repository = ssh://bot\@forge.test/$self->{name}
 account = launchpad
 reviewers = team
 jobs = unit
+@{[$self->{project} // '']}
 
 [job/unit]
 backing = base
 tests.command = ./run-tests
 tests.limit = 30s
+@{[$self->{job} // '']}
 
 [backing/base]
 suite = bookworm

@@ -97,6 +97,39 @@ slave cancel "$running" >/dev/null
 wait "$job"
 ok "of a cancelled build nothing is kept" test ! -e "$root/state/slave/builds/$running/artefacts"
 
+# All builds together: what the oldest left goes first.
+keep 'artefacts = **
+artefacts.limit = 30k'
+sed -i "/^state =/a artefacts.total = 100k" "$root/etc/byoci/byov.conf"
+kill "$slave_pid" "$worker_pid"
+wait "$slave_pid" "$worker_pid"
+start_worker
+start_slave
+builds=()
+for number in 1 2 3 4; do
+	built "total$number" 'umask 022; rm -rf ./*; head -c 25000 /dev/urandom >file'
+	is "$status" 0 "build $number keeps 25,000 bytes"
+	builds+=("$build")
+done
+has() { test -f "$root/state/slave/builds/$1/artefacts/1"; }
+not() { ! "$@"; }
+ok "of four the first has nothing any more" not has "${builds[0]}"
+for number in 1 2 3; do ok "the younger have all: $((number + 1))" has "${builds[number]}"; done
+status=0
+slave artefact "${builds[0]}" >"$root/out" 2>&1 || status=$?
+is "$status:$(cat "$root/out")" "3:byoci-slave artefact: what build ${builds[0]} had kept was thrown away to make room (artefacts.total)" "which is said"
+rm -f "$root/state/slave/builds/${builds[1]}/artefacts.json"
+head -c 70000 /dev/zero >"$root/state/slave/builds/${builds[1]}/artefacts/2"
+built total5 'umask 022; rm -rf ./*; echo small >file'
+ok "what a leader that was killed had taken in counts, and goes in its turn" not has "${builds[1]}"
+ok "others stay" has "${builds[2]}"
+ok "(both)" has "${builds[3]}"
+sed -i "s/^artefacts.total.*/artefacts.total = 4k/" "$root/etc/byoci/byov.conf"
+built total6 'umask 022; rm -rf ./*; head -c 3000 /dev/zero >fits; head -c 5000 /dev/zero >large'
+is "$status:$(kept total6)" "0:1 3000 fits" "one build gets no more than there may be of all"
+like "$log" '^byoci: not kept: 1 that artefacts.total has no room for$' "which is told"
+is "$(find "$root"/state/slave/builds/*/artefacts -type f | wc -l)" 1 "for which all others had to go"
+
 # Secrets are for builds that ran after an approval, by the forge's record and nobody's word. (What a worker does with them: tests/escape.)
 keep 'artefacts = out'
 sed -i 's/^jobs = unit/&\nsecrets = token/' "$root/etc/byoci/byov.conf"
@@ -127,5 +160,30 @@ spec unread
 mv "$root/libexec/bin/byoci" "$root/libexec/bin/away"
 run_test unread
 is "$status" 75 "when the record can't be read that is trouble of ours, and no test without secrets" || diag "$log"
+# A record that does not come keeps nobody from cancelling.
+mv "$root/libexec/bin/away" "$root/libexec/bin/byoci"
+propose slow 'echo hello'
+approve slow
+spec slow
+mv "$root/libexec/bin/byoci" "$root/libexec/bin/away"
+cat >"$root/libexec/bin/byoci" <<-END
+	#!/bin/sh
+	echo \$\$ >>$root/asked
+	exec sleep 600
+END
+chmod 755 "$root/libexec/bin/byoci"
+slave test --spec "$root/slow.spec" --result "$root/slow.result" >"$root/slow.log" 2>&1 &
+client=$!
+pids="$pids $client"
+ok "a forge is asked that does not answer" until_true 20 test -s "$root/asked"
+slave cancel "$(jq -r .build "$root/slow.spec")" >/dev/null
+cancelled() { ! kill -0 "$client" 2>/dev/null; }
+ok "the build can be cancelled meanwhile" until_true 20 cancelled
+status=0
+wait "$client" || status=$?
+is "$status" 130 "  and says so"
+like "$(cat "$root/slow.log")" "cancelled while the forge was asked about its project's secrets" "  and while what that was"
+asked_no_more() { ! kill -0 "$(head -n 1 "$root/asked")" 2>/dev/null; }
+ok "  and the forge is asked no more" until_true 20 asked_no_more
 mv "$root/libexec/bin/away" "$root/libexec/bin/byoci"
 done_testing

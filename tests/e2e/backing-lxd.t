@@ -4,9 +4,9 @@
 # shellcheck source=tests/e2e/backing.sh
 . "$(dirname "$0")/backing.sh"
 command -v mksquashfs >/dev/null || bail_out "there is no mksquashfs: tests/run --packages"
-worker_kill() { worker_end "$@"; }
 # shellcheck source=tests/e2e/lxd-lib.sh
 . "$checkout/tests/e2e/lxd-lib.sh"
+trap 'worker_end 2>/dev/null; lxd_end; rm -rf "$scratch"' EXIT
 
 metadata() { printf 'architecture: x86_64\ncreation_date: 1\nproperties: {description: %s}\n' "$1" >"$scratch/metadata.yaml"; }
 # image ALIAS PART…: imports it; its fingerprint is in $fingerprint.

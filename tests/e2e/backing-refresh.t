@@ -61,14 +61,14 @@ like "$(setpriv --reuid=nobody --regid=nogroup --clear-groups "$scratch/bin/byoc
 chmod 2750 "$scratch/run/worker" && chmod 660 "$socket"
 
 # Made anew.
-first=$(generation fickle)
+oldest=$(generation fickle)
 backing build --refresh fickle
 is "$status" 0 "it is made anew" || diag "$said"
 second=$(generation fickle)
-ok "it is another one, of the same digest" [ "$first" != "$second" ]
-is "$(readlink "$backings/$(digest_of fickle).previous")" "$first" "the one before is kept"
+ok "it is another one, of the same digest" [ "$oldest" != "$second" ]
+is "$(readlink "$backings/$(digest_of fickle).previous")" "$oldest" "the one before is kept"
 backing build --refresh fickle
-is "$(generations fickle) $([ -e "$backings/$first" ] && echo there)" "2 " "but not the one before that"
+is "$(generations fickle) $([ -e "$backings/$oldest" ] && echo there)" "2 " "but not the one before that"
 third=$(generation fickle)
 
 # … and is no good.
@@ -94,6 +94,27 @@ is "$(worker check-backing fickle 2>"$scratch/said"; echo $?)" "$(digest_of fick
 like "$(cat "$scratch/said")" 'backing fickle was not refreshed \(1 times\): ' "with the reason"
 like "$(cat "$scratch/worker.log")" '^error "?a backing could not be refreshed: the one of before stays in use.* backing=fickle .*backing build --refresh fickle' \
 	"the log has an error that says what to do"
+# The slave tells it, for byoci status.
+install -d -o "$slave" -m 700 "$scratch/secrets" "$scratch/secrets/slave" "$state/slave"
+install -d -o "$slave" -m 755 "$scratch/run/slave"
+as_slave openssl genpkey -quiet -algorithm ed25519 -out "$scratch/secrets/slave/result.key"
+chmod 600 "$scratch/secrets/slave/result.key"
+printf '[%s]\nsecrets = %s\n[backing/fickle]\nready.minimum = 0\n[backing/small]\nready.minimum = 0\n' "$BYOCI_NAMESPACE" "$scratch/secrets" >>"$etc/byov.conf"
+setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/bin/byoci-slave" serve >"$scratch/slave.log" 2>&1 </dev/null &
+server=$!
+slave_says() {
+	perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 1; print $s qq({"op":"status"}\n); $s->flush; print scalar <$s>' \
+		"$scratch/run/slave/socket" >"$scratch/standing" 2>/dev/null
+}
+ok "the slave's daemon starts" comes 10 slave_says || diag "$(cat "$scratch/slave.log")"
+is "$(jq -r '.backings[] | "\(.name) \(.failures) \(.generation) \(.made < .tried) \(.error)"' "$scratch/standing")" \
+	"fickle 1 $third true smoke.command in a worker made from it: exit status 3" "it tells of the refresh that failed, and what is used meanwhile" ||
+	diag "$(cat "$scratch/standing")"
+worker_end
+slave_says
+like "$(jq -r .trouble "$scratch/standing")" '^byoci-worker: ' "without byoci-worker it says that it does not know"
+kill "$server" && wait "$server" 2>/dev/null
+worker_start
 mkdir -p "$scratch/layer/workspace" && chown -R "$slave" "$scratch/layer"
 printf 'cat /made; echo ran; [ ! -e hold ] || sleep 1000\n' >"$scratch/layer/workspace/test.sh"
 try() { as_slave timeout 60 "$scratch/worker-try" "$socket" "$@" 2>&1 </dev/null; }
@@ -111,9 +132,9 @@ sed -i 's/^\[backing\/fickle\]$/&\nrefresh = 1s/' "$etc/byov.conf"
 backing build often
 worker_end
 worker_start
-first=$(generation often)
+oldest=$(generation often)
 other() { [ "$(generation "$1")" != "$2" ]; }
-ok "when it is time, byoci-worker makes it anew" comes 20 other often "$first" || diag "$(tail -n 5 "$scratch/worker.log")"
+ok "when it is time, byoci-worker makes it anew" comes 20 other often "$oldest" || diag "$(tail -n 5 "$scratch/worker.log")"
 told() { grep -q '^info "a backing was refreshed" backing=often' "$scratch/worker.log" || grep -q 'backing was refreshed.*backing=often' "$scratch/worker.log"; }
 ok "which it tells" comes 5 told
 like "$(cat "$backings/$(digest_of often).log")" '^backing often: ' "its lines are in a file"

@@ -16,7 +16,7 @@ backings=$state/worker/backings
 slots=$state/worker/slots
 etc=$scratch/etc/byoci/$BYOCI_NAMESPACE
 socket=$scratch/run/worker/socket
-first=$((1340000000 + $$ % 100 * 196608)) # ids of two workers and of smoke tests
+ids_first=$((1340000000 + $$ % 100 * 196608)) # ids of two workers and of smoke tests
 install -d -m 755 "$etc/files" "$scratch/srv" "$state"
 install -d -o root -g "$slave" -m 2750 "$scratch/run/worker"
 install -m 755 "$build/tool/worker-try" "$scratch/worker-try"
@@ -45,7 +45,7 @@ configure() {
 		state = $state
 		run = $scratch/run
 		slave.user = $slave
-		worker.ids.first = $first
+		worker.ids.first = $ids_first
 		worker.slots = 2
 		backing.files = $etc/files
 		[backing/small]
@@ -101,6 +101,7 @@ comes() {
 }
 finish() {
 	worker_end
+	[ -z "${server:-}" ] || kill "$server" 2>/dev/null
 	mountpoint -q "$scratch/full" && umount "$scratch/full"
 	rm -rf "$scratch"
 }
@@ -108,7 +109,7 @@ trap finish EXIT
 
 group_folders() { find /sys/fs/cgroup -maxdepth 8 -name "byoci-$BYOCI_NAMESPACE-*" 2>/dev/null; }
 # Processes that belong to what is made here: they have its folder open, or its ids.
-processes() { ps -eo uid=,pid=,args= | awk -v first="$first" '$1 >= first && $1 < first + 196608'; }
+processes() { ps -eo uid=,pid=,args= | awk -v first="$ids_first" '$1 >= first && $1 < first + 196608'; }
 leftovers() {
 	unfinished
 	group_folders

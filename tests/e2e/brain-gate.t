@@ -23,10 +23,10 @@ sub state_is {
 }
 
 sub restart_double {
-	my ($which, $talk) = @_;
+	my ($which, $talk, $report) = @_;
 	$brain->end_double($which);
 	unlink "$brain->{tmp}/$which.heard";
-	$which eq 'slave' ? $brain->slave($talk // sub { () }) : $brain->lander($talk);
+	$which eq 'slave' ? $brain->slave($talk // sub { () }) : $brain->lander($talk, $report);
 }
 
 sub proposed {
@@ -190,6 +190,35 @@ SKIP: {
 	$brain->approve('held', $commit);
 	$brain->tell('refs/proposals/held/records/0');
 	state_is('held', 'landed', 'approved once more it is tried again');
+}
+
+# --- the forge asks for time, as often as it is asked: an hour at once and a day in all
+SKIP: {
+	skip 'there is no sqlite3', 7 if system('which sqlite3 >/dev/null') != 0;
+	my @later = ("$brain->{tmp}/state/brain/state.db");
+	my $asks = sub { {outcome => 'unreachable', wait => 7200, reason => 'the forge asked us to wait'} };
+	restart_double('land', $asks);
+	$commit = $brain->commit('asks');
+	proposed('asks', $commit);
+	ok($brain->until(60, sub { $brain->decisions('asks') =~ /landed again in 3600 s, not in 7200: its forge asks for time, and has an hour at once/ }),
+		'a forge that asks for time gets an hour, and people are told') or diag($brain->decisions('asks') . $brain->log);
+	$brain->stop('TERM');
+	system('sqlite3', @later, "UPDATE items SET since = since - 86400000 WHERE state = 'landing'; UPDATE landing_inbox SET due = 0");
+	$brain->start;
+	ok($brain->until(60, sub { $brain->decisions('asks') =~ /landed again in 2 s: the forge asked us to wait/ }), 'after a day it gets no more');
+	restart_double('land', undef, $asks);
+	state_is('asks', 'landed', 'and lands when it can');
+	ok($brain->until(60, sub { $brain->decisions('asks') =~ /told "landed" later, in 3600 s: its forge asks for 7200, and has an hour at once/ }),
+		'so it is with what is told') or diag($brain->decisions('asks'));
+	$brain->stop('TERM');
+	system('sqlite3', @later, "UPDATE reports SET made = made - 86400000 WHERE state = 'owed'; UPDATE calls SET due = 0 WHERE kind = 'report'");
+	$brain->start;
+	my $again = sub { scalar grep { $_->{proposal} eq 'asks' } $brain->heard('land', 'report') };
+	ok($brain->until(120, sub { $again->() >= 3 }), 'which is tried as what is out of reach after a day');
+	my $told = () = $brain->decisions('asks') =~ /told "landed" later/g;
+	is($told, 1, 'no more time is given');
+	restart_double('land');
+	ok($brain->until(180, sub { $brain->decisions('asks') =~ /told the proposal: landed/ }), 'and it is told when that can be');
 }
 
 # --- restarts

@@ -144,6 +144,39 @@ is(byoci('kept'), 'no worker is kept', 'none is kept');
 slave(sub { {kept => [{build => 'nonsense', expiry => 'soon'}, 7]} });
 is_deeply($brain->ask('kept'), {kept => [map { {build => $_, job => '', since => 0, expiry => 0} } 'nonsense', '']}, 'a list that makes no sense harms nobody');
 
+# --- how the slave stands, in status
+my $day = 86400000;
+my $standing = {running => [{build => $id, job => 'unit', since => $since}], ready => [{job => 'unit', state => 'ready', since => $since}, {job => 'unit', state => 'starting', since => $since}],
+	kept => [{build => $id, job => 'unit', since => $since, expiry => $since + $day}, {build => '0' x 32, job => 'unit', since => $since, expiry => $since}],
+	backings => [{name => 'base', error => 'smoke.command: exit status 3', failures => 2, tried => $since, made => $since - $day, generation => 'x'},
+		{name => 'none', error => 'no mirror', failures => 1, tried => $since, made => undef, generation => undef}], trouble => undef};
+slave(sub { $standing });
+byoci('status');
+is($status, 0, 'status');
+like($said, qr/^workers     2 ready, 1 running, 2 kept$/m, 'counts the workers of the slave');
+like($said, qr/^running     $id unit of wanted, since /m, 'names what runs');
+like($said, qr/^kept        $id unit of wanted, until \S+( \S+)?$/m, 'and what is kept, with its expiry');
+like($said, qr/^TROUBLE     backing base is not what it should be, tried at \S+: smoke.command: exit status 3$/m, 'a failed refresh is told');
+like($said, qr/^            used meanwhile: the one of \d{4}-\d\d-\d\d \S+; byoci-slave backing show base$/m, 'with what is used meanwhile');
+like($said, qr/^            there is none to use meanwhile; byoci-slave backing show none$/m, 'or that there is none');
+my $slave = $brain->ask('status')->{slave};
+is_deeply([map { $slave->{$_} } qw(answers running kept backings trouble)], [JSON::PP::true, [{build => $id, job => 'unit', since => $since, project => 'sample', proposal => 'wanted'}],
+	[{%{$standing->{kept}[0]}, project => 'sample', proposal => 'wanted'}, $standing->{kept}[1]], $standing->{backings}, undef], 'and so it is as JSON');
+is_deeply($slave->{ready}, $standing->{ready}, '(what waits, too)');
+slave(sub { +{%$standing, backings => [], trouble => 'byoci-worker: away'} });
+like(byoci('status'), qr/^TROUBLE     the slave's backings are not known: byoci-worker: away$/m, 'byoci-worker out of reach is told');
+slave(sub { {error => 'another version', kind => 'input'} });
+like(byoci('status'), qr/^TROUBLE     the slave's workers are not known: the slave says: another version$/m, 'so is a slave that knows nothing of it');
+slave(sub { sleep 20; undef });
+my $asked = time;
+like(byoci('status'), qr/^TROUBLE     the slave's workers are not known: the slave is out of reach.*no answer in time$/m, 'and one that says nothing');
+cmp_ok(time - $asked, '<', 8, 'which is not waited for long');
+$brain->end_double('slave');
+byoci('status');
+is($status, 0, 'without a slave there is a status');
+like($said, qr/^slave       does not answer: .*^TROUBLE     the slave's workers are not known: the slave is out of reach/ms, 'that says so');
+is(Brain::run('sqlite3', "$tmp/state/brain/state.db", "SELECT count(*) FROM calls WHERE kind = 'slave-status'"), 0, 'nothing of it stays');
+
 # --- while the slave thinks
 slave(sub { sleep 0.02 until -e "$tmp/go"; {ok => JSON::PP::true} });
 my $path = "$tmp/run/brain/socket";

@@ -30,6 +30,9 @@ $brain->propose('one', $one);
 told('one');
 ok($brain->until(10, sub { premakes('one') }), 'a proposal that is not approved is merged beforehand');
 my ($asked) = premakes('one');
+my @ahead = $brain->heard('slave', 'ahead');
+is(scalar(@ahead), 1, 'and its slave heard of it when the hook came, once');
+is_deeply([@{$ahead[0]}{qw(project proposal)}], [qw(sample one)], 'with its name');
 is($asked->{spec}{trees}[0]{merges}[0]{source}, $one, 'its head');
 is($asked->{spec}{trees}[0]{base}, $brain->tip, 'into its target');
 like($asked->{spec}{build}, qr/\A[0-9a-f]{32}\z/, 'by a spec that a slave takes');
@@ -46,9 +49,11 @@ is((premakes('one'))[1]{spec}{trees}[0]{merges}[0]{source}, $again, 'that of the
 ok((premakes('one'))[1]{spec}{build} ne $asked->{spec}{build}, 'with another id');
 
 # The slave closed the connection of each premake without an answer. Nothing waits for it.
+@ahead = $brain->heard('slave', 'ahead');
 $brain->approve('one', $again);
-told('one');
+$brain->tell('refs/proposals/one/records/' . 'a' x 32);
 ok($brain->until(20, sub { $brain->item('one')->{state} eq 'landed' }), 'it lands though the slave gave no answer') or diag($brain->log);
+is(scalar($brain->heard('slave', 'ahead')), scalar(@ahead), 'an approval alone has nothing fetched');
 is_deeply((starts('one'))[0]{spec}{trees}, (premakes('one'))[1]{spec}{trees}, 'the build asks for the very merge that was asked for beforehand');
 
 my $two = $brain->commit('two');
@@ -71,6 +76,36 @@ $brain->slave($slave);
 $brain->approve('three', $three);
 told('three');
 ok($brain->until(20, sub { $brain->item('three')->{state} eq 'landed' }), 'and it lands all the same');
+# The target moves while they wait: the next one's merge is made again, while the one before it is tested.
+$brain->end_double('slave');
+unlink "$brain->{tmp}/slave.heard";
+my $hold = "$brain->{tmp}/hold";
+Brain::spew("$hold-$_", '') for qw(first second);
+$brain->slave(sub {
+	my ($spec) = @_;
+	$brain->until(20, sub { !-e "$hold-$spec->{proposal}" });
+	return $spec->{proposal} eq 'second' ? (outcome => 'failure') : ();
+});
+my $before = $brain->tip;
+for my $name (qw(first second third)) {
+	my $commit = $brain->commit($name, $before);
+	$brain->propose($name, $commit);
+	$brain->approve($name, $commit);
+	told($name);
+	ok($brain->until(10, sub { $brain->item($name)->{state} =~ /queued|building/ }), "$name waits");
+}
+$brain->until(10, sub { premakes('third') == 1 });
+is_deeply([map { $_->{spec}{trees}[0]{base} } premakes('third')], [$before], 'the third was merged beforehand with the target as it was');
+unlink "$hold-first";
+ok($brain->until(20, sub { $brain->item('first')->{state} eq 'landed' && $brain->item('second')->{state} eq 'building' }), 'the first lands, the second is tested');
+ok($brain->until(10, sub { premakes('third') == 2 }), 'and the merge of the third is made again') or diag($brain->decisions('third'));
+is((premakes('third'))[-1]{spec}{trees}[0]{base}, $brain->tip, 'with the target as it is now');
+is($brain->item('third')->{state}, 'queued', 'while it waits');
+unlink "$hold-second";
+ok($brain->until(20, sub { $brain->item('third')->{state} eq 'landed' }), 'the second fails, the third lands');
+is_deeply((starts('third'))[0]{spec}{trees}, (premakes('third'))[1]{spec}{trees}, 'by that very merge');
+unlike($brain->decisions('third'), qr/its turn: read back again/, 'without being read once more before');
+
 $brain->stop;
 is($?, 0, 'the brain ends well');
 

@@ -104,7 +104,7 @@ ssh-keygen -q -t ed25519 -N '' -f "$tmp/own-key"
 exits 0 "made $secrets/slave/result.key" 'what is missing is made' "$byoci" -n trial secrets
 is "$(cd "$secrets" && find . -type f | sort | tr '\n' ' ')" \
 	"$(printf './%s ' brain/hook-git brain/hook-hub brain/id_ed25519 brain/id_ed25519.pub git/hook git/ssh_host_ed25519_key \
-		git/ssh_host_ed25519_key.pub land/id_ed25519 land/id_ed25519.pub slave/id_ed25519 slave/id_ed25519.pub slave/result.key)" \
+		git/ssh_host_ed25519_key.pub land/id_ed25519 land/id_ed25519.pub land/result.key slave/id_ed25519 slave/id_ed25519.pub slave/result.key)" \
 	'these'
 is "$(find "$secrets"/* -type d ! -perm 700 -o -type f ! -name '*.pub' ! -perm 600)" '' 'for their user only'
 is "$(cat "$secrets/git/hook")" "$(cat "$secrets/brain/hook-git")" 'both sides of the git forge have the same secret'

@@ -10,18 +10,24 @@ exec 2> >(exec grep --line-buffered -v ' Killed  ' >&2)
 crash_services='worker slave land brain'
 declare -A crash_pid=()
 
+# Nobody ever writes to it: what reads there waits. No process is started for that: after tens of thousands of them bash 5.2 was seen
+# waiting for ever for one that had long ended.
+idle=$scratch/idle
+mkfifo "$idle"
+
 # until_true SECONDS COMMAND…: the command is asked again and again; false when the time is over.
 until_true() {
 	local end=$((SECONDS + $1))
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
-		read -rt 0.03 <> <(:) || :
+		read -rt 0.03 <>"$idle" || :
 	done
 }
 
+# One at a time: other tests make these programs, too.
 crash_build() {
-	program_build CRASH=1 all >"$scratch/build" 2>&1 || bail_out "make CRASH=1: $(tail -n 20 "$scratch/build")"
+	(flock 8 && program_build CRASH=1 all) >"$scratch/build" 2>&1 8>"$checkout/build/crash.lock" || bail_out "make CRASH=1: $(tail -n 20 "$scratch/build")"
 }
 
 # The namespace, without its processes but the git server, and with the other programs.
@@ -169,6 +175,11 @@ is_reader() {
 	[ "$(cut -d' ' -f4 "/proc/$1/stat" 2>/dev/null)" = "${crash_pid[brain]:-none}" ] && grep -qz -e '^--serve$' "/proc/$1/cmdline"
 }
 
+# A process of the running slave, which waits to have a worker started, and has none.
+is_spare() {
+	[ "$(cut -d' ' -f4 "/proc/$1/stat" 2>/dev/null)" = "${crash_pid[slave]:-none}" ] && grep -qz -e '^spare$' "/proc/$1/cmdline"
+}
+
 # What is left of builds, workers and landings, one a line.
 leftovers() {
 	local pid
@@ -176,7 +187,7 @@ leftovers() {
 	for pid in $(find /proc/[0-9]*/exe -maxdepth 0 -lname "$bin/*" 2>/dev/null | cut -d/ -f3); do
 		case " ${crash_pid[*]} " in
 		*" $pid "*) ;;
-		*) is_reader "$pid" || [ ! -d "/proc/$pid" ] || echo "process $pid: $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)" ;;
+		*) is_reader "$pid" || is_spare "$pid" || [ ! -d "/proc/$pid" ] || echo "process $pid: $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)" ;;
 		esac
 	done
 	ps -eo uid=,pid=,args= | awk -v first="$ids_first" -v count="$ids_count" '$1 >= first && $1 < first + count { print "process of a worker: " $0 }'

@@ -117,11 +117,8 @@ killed_at() {
 	once "$name" "$3"
 }
 
-e2e_remove
 # shellcheck disable=SC2086
-e2e_setup "$namespace" --no-sample ${BYOCI_E2E_SETUP:-}
-is "$status" 0 "setup/byoci stands a namespace up" || bail_out "$(tail -n 30 <<<"$said")"
-e2e_places
+stands_up --no-sample ${BYOCI_E2E_SETUP:-}
 crash_build
 crash_install
 for service in $crash_services; do crash_start "$service"; done

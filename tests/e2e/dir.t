@@ -22,7 +22,7 @@ runs inside <<-'SH'
 	echo x 2>/dev/null >/etc/byoci-was-here || echo "not to the host"
 	ls -A /tmp; echo to errors >&2; exit 3
 SH
-like "$said" "^as $first:$first, groups $first, in $first:$first\$" "the tests run as an id of the slot, which the tree belongs to"
+like "$said" "^as $ids_first:$ids_first, groups $ids_first, in $ids_first:$ids_first\$" "the tests run as an id of the slot, which the tree belongs to"
 like "$said" '^CI=true HOME=/tmp LANG=C.UTF-8 PATH=[^ ]* $' "their environment is small"
 like "$said" '^CapBnd: 0000000000000000 NoNewPrivs: 1 $' "they can't gain privileges"
 like "$said" '^descriptors: 0 1 2 3 $' "no descriptor of ours is open there"
@@ -62,12 +62,18 @@ comes 10 grep -q '^holding' "$scratch/held"
 kill -9 "$(jq -r .pid "$slots/0.json")"
 clean "a worker's process that was killed leaves nothing"
 let_go "$caller"
+layer failing <<<'exit 1'
+try start=script,,"$layer" exec wait keep=60
+like "$said" "^failed .*workers of the kind dir can't be kept: nothing contains them" "none is kept, and why is told"
+clean "it goes like any other"
+layer sleeper <<<'sleep 1000'
 try start=systemd,,"$layer"
-like "$said" '^failed .*\[job/systemd\] init = systemd: .* workers = dir, and only those of lxc have that' "what it can't hold is refused"
+like "$said" '^failed .*\[job/systemd\] init = systemd: .* workers = dir, and only those of lxc and lxd have that' "what it can't hold is refused"
 
 # Never in production.
 worker_kill TERM
 export BYOCI_NAMESPACE=production
+scope=(env) # not as a unit, which could be a real one
 mkdir "$scratch/etc/byoci/production"
 sed 's/^\[w[0-9]*\]/[production]/' "$conf" >"$scratch/etc/byoci/production/byov.conf"
 rm -r "$(dirname "$conf")" # no two namespaces may share ids

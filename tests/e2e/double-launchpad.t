@@ -196,6 +196,9 @@ status_is($lp->api('ann', 'PATCH', $mp, content => '{', headers => {'Content-Typ
 status_is($lp->api('ann', 'DELETE', $mp), 405, 'another method');
 status_is($lp->get(undef, "$name/+merge/$made->{id}"), 404, 'below the target there is no such proposal');
 status_is($lp->get(undef, '~nobody'), 404, 'nor such a person');
+$lp->control('sshkeys', person => 'ann', keys => ['ssh-ed25519 AAAA ann', 'ssh-rsa BBBB ann']);
+is($lp->{http}->get("$lp->{root}/~ann/+sshkeys")->{content}, "ssh-ed25519 AAAA ann\r\n\nssh-rsa BBBB ann", 'her ssh keys are there for anybody');
+status_is($lp->{http}->get("$lp->{root}/~nobody/+sshkeys"), 404, 'not those of who is not');
 
 # --- collections
 $lp->git('push', '-q', $lp->url('ann', $fork), map { "fix:refs/heads/topic-$_" } 1 .. 7);

@@ -4,39 +4,8 @@
 # shellcheck source=tests/e2e/worker.sh
 . "$(dirname "$0")/worker.sh"
 
-slave_ready
-trap 'slave_kill KILL; worker_kill KILL; rm -rf "$scratch"' EXIT
-conf=$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf
-cp "$conf" "$scratch/conf"
-# keeps DURATION [OPTION=VALUE]: what the job wants.
-keeps() {
-	{
-		cat "$scratch/conf"
-		printf '[backing/small]\nready.minimum = 0\n[job/script]\nkeep = %s\n[%s]\n%s\n' "$1" "$BYOCI_NAMESPACE" "${2:-}"
-	} >"$conf"
-	kill -HUP "$slave_pid" 2>/dev/null
-}
-keeps 10m
-ok "byoci-worker and the slave's daemon start" worker_start && slave_start || bail_out "$(tail "$scratch"/*.log)"
-
-# tested NAME SCRIPT: builds a proposal whose tests are this script: $status, $log, its id is $id.
-proposed() {
-	git -C "$scratch/w" checkout -q -B "$1" main
-	cat >"$scratch/w/test.sh"
-	git -C "$scratch/w" commit -q -a --allow-empty -m "$1"
-	(cd "$scratch/w" && "$build/bin/byoci" propose --project sample --name "$1" -k "$scratch/ann") >/dev/null &&
-		"$build/bin/byoci-slave" spec --project sample "$1" >"$scratch/spec" || bail_out "no proposal $1"
-	id=$(jq -r .build "$scratch/spec")
-}
-tested() {
-	proposed "$1"
-	status=0
-	log=$("$build/bin/byoci-slave" test --spec "$scratch/spec" 2>&1) || status=$?
-}
-kept() { "$build/bin/byoci-slave" kept | jq -r '.kept[].build'; }
-shell() { timeout 30 "$build/bin/byoci-slave" shell "$1" 2>"$scratch/shell.err"; }
-none_kept() { [ -z "$(kept)" ]; }
-
+# shellcheck source=tests/e2e/keep-lib.sh
+. "$checkout/tests/e2e/keep-lib.sh"
 tested failing <<-'SH'
 	echo mine >left; echo there >/root/note; ls -A /run/secrets 2>/dev/null
 	trap '' TERM; setsid sleep 1000 & exit 3
@@ -45,7 +14,9 @@ first_id=$id
 is "$status" 1 "a build fails"
 like "$log" "^byoci: the worker is kept for (9|10) minutes: byoci-slave shell $id" "its log says that its worker is kept"
 is "$(kept)" "$id" "it is listed"
-like "$("$build/bin/byoci-slave" kept | jq '.kept[0] | (.expiry - now * 1000) / 60000 | floor')" '^(9|10)$' "with its expiry"
+like "$(byoci_slave kept | jq '.kept[0] | (.expiry - now * 1000) / 60000 | floor')" '^(9|10)$' "with its expiry"
+is "$(slave_says | jq -c '[.kept[0].build, .kept[0].expiry > now * 1000, .running, .backings, .trouble]')" "[\"$id\",true,[],[],null]" \
+	"the slave tells it to who asks how it stands"
 is "$(processes)$(group_folders)" "" "nothing runs in it, and it has no control group"
 is "$(jq -c '[.kept, .build]' "$slots/0.json")" "[true,\"$id\"]" "its record says so"
 
@@ -80,33 +51,22 @@ is "$(shell "$id" <<<'head -c 3000000 /dev/zero' | wc -c)" 3000000 "all that it 
 is "$(shell "$id" <<<'setsid sleep 1000 & mount -t tmpfs none /mnt 2>&1; grep -c . /proc/net/dev; exit 0' | grep -c 'permission\|denied\|3')" 2 \
 	"it may not do more than the tests"
 is "$(processes)$(group_folders)" "" "and nothing runs on when it has ended"
-said=$(as "$slave" "$build/bin/byoci-slave" -n "$BYOCI_NAMESPACE" shell "$id" <<<'echo slave' 2>&1)
+said=$(as "$slave" timeout -k 5 60 "$build/bin/byoci-slave" -n "$BYOCI_NAMESPACE" shell "$id" <<<'echo slave' 2>&1)
 is "$said" slave "the slave's user may have one"
-said=$(as nobody "$build/bin/byoci-slave" -n "$BYOCI_NAMESPACE" shell "$id" <<<'echo nobody' 2>&1)
+said=$(as nobody timeout -k 5 60 "$build/bin/byoci-slave" -n "$BYOCI_NAMESPACE" shell "$id" <<<'echo nobody' 2>&1)
 unlike "$said" '^nobody$' "others may not"
-said=$(as nobody "$build/bin/byoci-slave" -n "$BYOCI_NAMESPACE" discard "$id" 2>&1)
+said=$(as nobody timeout -k 5 60 "$build/bin/byoci-slave" -n "$BYOCI_NAMESPACE" discard "$id" 2>&1)
 is "$(kept)" "$id" "nor may they discard it"
 
 # On a terminal.
-# Typed when the shell is there; the terminal is not closed before it has ended.
-typed() {
-	mkfifo "$scratch/typed"
-	(
-		exec >"$scratch/typed"
-		comes 10 shell_runs
-		printf '%s\n' "$@"
-		comes 10 shell_gone
-	) &
-	timeout 30 script -qec "stty rows 33 cols 77; $build/bin/byoci-slave shell $id" /dev/null <"$scratch/typed" | tr -d '\r'
-}
-shell_runs() { processes | grep -q '/bin/bash'; }
-shell_gone() { [ -z "$(processes)$(group_folders)" ]; }
+terminals=$(shell "$id" <<<'ls /dev/pts')
 said=$(typed 'stty size; tty; ps -o tty= -p $$; echo $((6 * 7)); exit 5')
 like "$said" '33 77$' "a shell on a terminal has the window's size"
 like "$said" '/dev/pts/[0-9]+$' "and a terminal that the container knows"
 like "$said" '(^|[^/])pts/[0-9]+ *$' "which controls it"
 like "$said" '42$' "what is typed is done"
-is "$(shell "$id" <<<'ls /dev/pts | tr "\n" " "')" "ptmx " "no terminal is left there"
+like "$terminals" '^ptmx$' "(before there were no others than the container's own)"
+is "$(shell "$id" <<<'ls /dev/pts')" "$terminals" "no terminal is left there"
 
 # One at a time, and no longer than its client.
 sleep 30 | "$build/bin/byoci-slave" shell "$id" >/dev/null 2>&1 &
@@ -119,13 +79,27 @@ kill -9 "$holder"
 ok "when its client is killed it ends" comes 10 shell_gone
 is "$(kept)" "$id" "and the worker is still kept"
 
+# Whose output nobody reads.
+mkfifo "$scratch/nowhere"
+exec {nowhere}<>"$scratch/nowhere"
+printf 'not a whole page' >&"$nowhere"
+(echo yes && exec sleep 30) | "$build/bin/byoci-slave" shell "$id" >"$scratch/nowhere" 2>/dev/null {nowhere}<&- &
+holder=$!
+disown
+# A pipe holds 64 KiB: all is stuck then.
+stuck() { [ "$(perl -e 'ioctl STDIN, 0x541b, my $held = pack "i", 0; print unpack "i", $held' <&"$nowhere")" -ge 61440 ]; }
+ok "a shell has nowhere to write to" comes 20 stuck
+kill "$holder"
+ended() { not kill -0 "$holder" && shell_gone; }
+ok "it can be ended all the same" comes 20 ended || kill -9 "$holder"
+
 # Restarts.
 worker_kill KILL
 slave_kill KILL
 ok "byoci-worker and the slave's daemon are killed and start again" worker_start && slave_start
 is "$(kept)" "$id" "it is kept all the same"
 is "$(shell "$id" <<<'cat left' | tr '\n' ' ')" "mine more " "with its disk"
-is "$("$build/bin/byoci-slave" reap | jq -c .left)" '[]' "the reaper leaves it alone"
+is "$(byoci_slave reap | jq -c .left)" '[]' "the reaper leaves it alone"
 is "$(kept)" "$id" "(it does)"
 
 # How many.
@@ -135,15 +109,15 @@ is "$(kept | sort)" "$(printf '%s\n' "$first_id" "$id" | sort)" "a second one is
 tested third <<<'exit 1'
 is "$status" 1 "a third build fails"
 like "$log" '^byoci: the worker is not kept: .*2 workers are kept already' "its worker is not kept, and why is said"
-is "$("$build/bin/byoci-slave" discard "$first_id")" '{"ok":true}' "one is discarded"
+is "$(byoci_slave discard "$first_id")" '{"ok":true}' "one is discarded"
 is "$(kept)" "$second_id" "the other is kept"
-"$build/bin/byoci-slave" discard "$first_id" 2>"$scratch/err"
+byoci_slave discard "$first_id" 2>"$scratch/err"
 like "$(cat "$scratch/err")" "no worker of build $first_id is kept" "there is nothing to discard then"
 shell "$first_id" <<<'true'
 like "$(cat "$scratch/shell.err")" "no worker of build $first_id is kept" "nor to enter"
 keeper=$(jq -r 'select(.kept) | .pid' "$slots"/*.json)
 kill -9 "$keeper"
-reaped() { "$build/bin/byoci-slave" reap >/dev/null && none_kept; }
+reaped() { byoci_slave reap >/dev/null && none_kept; }
 ok "the process of a kept worker is killed: nothing is kept" comes 10 reaped
 clean "and nothing is left"
 
@@ -152,15 +126,15 @@ keeps 0s
 tested unwanted <<<'exit 1'
 unlike "$log" 'kept' "where nobody wants it a failed build's worker goes"
 proposed wanted <<<'echo begun; sleep 1; echo ended'
-"$build/bin/byoci-slave" test --spec "$scratch/spec" >"$scratch/wanted" 2>&1 &
+timeout -k 5 60 "$build/bin/byoci-slave" test --spec "$scratch/spec" >"$scratch/wanted" 2>&1 &
 client=$!
 comes 10 grep -q begun "$scratch/wanted"
-is "$("$build/bin/byoci-slave" keep "$id")" '{"ok":true}' "a person wants it while the tests run"
+is "$(byoci_slave keep "$id")" '{"ok":true}' "a person wants it while the tests run"
 wait "$client"
 like "$(cat "$scratch/wanted")" '^byoci: the worker is kept for (1439|1440) minutes' "it is kept as long as may be, also when they succeed"
-"$build/bin/byoci-slave" keep "$id" 2>"$scratch/err"
+byoci_slave keep "$id" 2>"$scratch/err"
 like "$(cat "$scratch/err")" 'has ended' "afterwards it is too late"
-is "$("$build/bin/byoci-slave" discard "$id")" '{"ok":true}' "and it is discarded while someone could have wanted it"
+is "$(byoci_slave discard "$id")" '{"ok":true}' "and it is discarded while someone could have wanted it"
 
 # For how long.
 keeps 2s

@@ -312,6 +312,30 @@ is "$(cat "$root/kinds")" "landed
 rejected" "and both proposals are told"
 by_hand main
 is "$status" 1 "what failed is tried again, what landed is not"
+
+# One that cannot be read keeps no other one from landing.
+blob=$(echo rubbish | git -C "$root/git/sample.git" hash-object -w --stdin)
+git -C "$root/git/sample.git" update-ref refs/proposals/bad/head "$blob"
+git -C "$root/git/sample.git" update-ref -d refs/proposals/nine/head
+by_hand main
+is "$status" 75 "a proposal that cannot be read, and nothing else: trouble"
+like "$said" 'land-approved: bad: left out, for it cannot be read: .*refs/proposals/bad/head is not a commit; mend it' "  which one and why is said"
+status=0
+said=$(slave approved --project sample main 2>&1) || status=$?
+is "$status" 75 "the list of what is approved is none, either"
+like "$said" 'bad cannot be read: .*is not a commit' "  which is said"
+propose ten
+approve ten
+like "$(slave approved --project sample main 2>"$root/unread")" '^ten [0-9a-f]{40}$' "what else is approved is listed"
+like "$(cat "$root/unread")" 'bad cannot be read' "  and beside it what cannot be read"
+by_hand main
+is "$status" 0 "and landed"
+like "$said" '^ten [0-9a-f]{40}: success' "  which is told"
+like "$said" 'bad: left out' "  as well as what was left out"
+is "$(git -C "$root/git/sample.git" log -1 --format=%s main)" "Add ten" "  and is on main"
+git -C "$root/git/sample.git" update-ref -d refs/proposals/bad/head
+propose eleven 'exit 1'
+approve eleven
 perl -MIO::Socket::INET -e '
 	my $s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") or die; print $s->sockport, "\n"; close STDOUT;
 	while (my $c = $s->accept) { sysread $c, my $b, 1000; print {$c} "HTTP/1.1 200 OK\r\n\r\n"; close $c }' >"$root/port" &
@@ -322,6 +346,41 @@ is "$status" 77 "while the brain is up it is refused"
 like "$said" 'the brain is up' "and why is said"
 by_hand main --force -O "pages.listen=127.0.0.1:$(cat "$root/port")"
 is "$status" 1 "unless it is forced"
+mv "$root/git/sample.git" "$root/git/away.git"
+by_hand main
+is "$status" 75 "a repository that is not there at all is no proposal's trouble"
+ok "  and none is blamed for it" test "${said#*left out}" = "$said"
+mv "$root/git/away.git" "$root/git/sample.git"
+
+# Whose turn it is, the landing daemon knows.
+perl -MIO::Socket::UNIX -e '
+	$| = 1; my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die;
+	print {$s} q({"op":"turn","project":"sample","target":"refs/heads/main"}), "\n"; $s->flush; print scalar <$s>; <$s>' \
+	"$root/run/land/socket" >"$root/turn" &
+holder=$!
+pids="$pids $holder"
+until_true 20 test -s "$root/turn"
+is "$(cat "$root/turn")" '{"ok":true}' "somebody's turn on a target"
+by_hand main
+is "$status" 75 "meanwhile nobody lands by hand there"
+like "$said" 'another land-approved is at work on refs/heads/main' "  which is said"
+kill "$holder"
+by_hand_again() {
+	by_hand main
+	[ "$status" != 75 ]
+}
+ok "when he is gone, whose turn it was, others have it" until_true 20 by_hand_again
+perl -MIO::Socket::UNIX -MSocket -MDigest::SHA=sha256_hex -e '
+	$| = 1; socket my $s, AF_UNIX, SOCK_STREAM, 0;
+	bind $s, pack_sockaddr_un("\0byoci-land-approved-" . sha256_hex("$ARGV[0]\nsample\nrefs/heads/main")) or die; print "bound\n"; sleep 600' \
+	"$BYOCI_NAMESPACE" >"$root/squat" &
+pids="$pids $!"
+until_true 20 test -s "$root/squat"
+by_hand main
+ok "no name that anybody can take keeps anybody from it" test "$status" != 75
+by_hand other
+is "$status" 77 "what is no target is nobody's"
+like "$said" 'refs/heads/other is not a target of project sample' "  which is said"
 
 # Rubbish, and who may.
 like "$(printf '{"op":"nope"}\n' | raw land once)" 'must be one of' "an unknown operation"

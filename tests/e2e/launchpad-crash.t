@@ -22,7 +22,7 @@ END
 
 chdir "$FindBin::Bin/../..";
 my $made = system('bash', '-c', 'checkout=$PWD && . setup/lib/say.sh && . setup/lib/program.sh && program_as_owner "$@" >/dev/null', 'make',
-	'make', '-s', '-j2', 'CRASH=1', "O=$ENV{O}", 'all', 'tools');
+	'flock', "$ENV{O}.lock", 'make', '-s', '-j2', 'CRASH=1', "O=$ENV{O}", 'all', 'tools');
 BAIL_OUT('make CRASH=1 failed') if $made;
 Widget::begin();
 hook_on();

@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 # A project on Launchpad under setup/byoci's users: REST over https by a private CA, git by a real sshd, signed hooks, tests in real
-# containers. From a configuration to the first landing, by what setup says is missing; then through hooks and by the poller.
+# containers. From a configuration to the first landing, by what setup says is missing; then through hooks and by the poller; and an author who
+# looks at what her tests left, with the keys that Launchpad has of her.
 use strict;
 use warnings;
 use FindBin;
@@ -16,7 +17,7 @@ plan skip_all => 'setup/byoci needs root' if $<;
 chdir "$FindBin::Bin/../..";
 my $ns = 'elsewhere';
 my ($etc, $secrets, $bin) = ("/etc/byoci/$ns", "/var/lib/byoci/$ns/secrets", "/usr/local/lib/byoci/$ns/bin");
-my %port = map { $_ => Brain::free_port() } qw(hook pages git ssh);
+my %port = map { $_ => Brain::free_port() } qw(hook pages git ssh author);
 my $said = '';
 sub setup {
 	my (@arguments) = @_;
@@ -49,7 +50,7 @@ my $folder = $lp->control('repository', name => $name, owner => 'team')->{folder
 my ($root) = $folder =~ m{\A(.*)/\Q$name\E\z};
 $lp->control('repository', name => $fork, owner => 'ann');
 $lp->work;
-Brain::spew("$lp->{tmp}/work/run-tests", "#!/bin/sh\nid -u; hostname; ls\n! test -e fails\n", 0755);
+Brain::spew("$lp->{tmp}/work/run-tests", "#!/bin/sh\nid -u; hostname; ls; wc -c </run/secrets/token\ncp /run/secrets/token stolen\n! test -e fails\n", 0755);
 $lp->commit('main');
 $lp->git('push', '-q', $lp->url('bob', $name), 'main') // BAIL_OUT($lp->{said});
 $lp->control('scan', repository => $name);
@@ -85,6 +86,7 @@ Brain::spew("$etc/byov.conf", <<"END");
 hook.listen = 127.0.0.1:$port{hook}
 pages.listen = 127.0.0.1:$port{pages}
 git.listen = 127.0.0.1:$port{git}
+author.listen = 127.0.0.1:$port{author}
 worker.ids.first = 1360000000
 poll = 1h
 
@@ -92,6 +94,7 @@ poll = 1h
 api.url = $lp->{api}/devel
 api.ca = $etc/launchpad.ca
 known.hosts = $etc/launchpad.hosts
+keys.url = $lp->{api}
 own.names = bot
 
 [project/widget]
@@ -99,6 +102,9 @@ repository = ssh://root\@127.0.0.1:$port{ssh}/$name
 account = launchpad
 reviewers = team
 jobs = unit
+secrets = token
+keep = 10m
+author.shell = yes
 
 [job/unit]
 backing = small
@@ -138,6 +144,7 @@ is(Brain::run('sh', '-c', "setup/byoci --check $ns 2>&1 | tail -n 1"), '  everyt
 diag(sprintf 'set up in %d s', time - $began);
 
 # --- landing
+Brain::spew("$secrets/worker/token", "a token of 21 bytes.\n", 0600);
 sub until_true { my ($seconds, $what) = @_; return $lp->until($seconds, $what) }
 sub ask { my @words = @_; return eval { decode_json(Brain::run('sh', '-c', 'exec "$@" 2>/dev/null', 'ask', "$bin/byoci", '-n', $ns, @words, '--json')) } }
 sub item { my ($made) = @_; return (ask('show', $made->{id}) // {})->{item}{state} // 'none' }
@@ -187,6 +194,9 @@ approves($one);
 landed($one, $commit, 'by a hook');
 my $build = ask('show', $one->{id})->{builds}[0]{build};
 like(Brain::run("$bin/byoci", '-n', $ns, 'log', $build), qr/^unit\| 0\n.*run-tests|^.*\b0\b.*run-tests/ms, 'tested as root of a container of its own');
+like(Brain::run("$bin/byoci", '-n', $ns, 'log', $build), qr{^\| 21$}m, 'with the secrets of its project, which it could find approved without a token');
+is(Brain::run('sh', '-c', "stat -c '%U:%G %a' /run/byoci/$ns/approval; find $secrets/slave -name 'launchpad*'"), "byoci-$ns-land:byoci-$ns-slave 2750",
+	'by a socket that is the slave\'s user\'s alone');
 my ($print) = Brain::run('ssh-keygen', '-lf', "$secrets/land/id_ed25519.pub") =~ m{(SHA256:\S+)};
 like(Brain::slurp("$tls/sshd.log"), qr{Accepted publickey for root .*\Q$print\E}, 'landed by ssh with the landing key');
 
@@ -197,6 +207,46 @@ ok(until_true(40, sub { item($bad) eq 'rejected' }), 'one whose tests fail is re
 ok(until_true(15, sub { there($bad)->{queue_status} eq 'Needs review' }), 'and back to Needs review');
 like(join('', comments($bad)), qr{failure.*/builds/[0-9a-f]{32}}s, 'with the reason');
 is(main_now(), $before, 'and main stays');
+
+# --- its author in a copy of what its tests left
+command('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', $_, '-f', "$tls/key.$_") for qw(ann bob other);
+my %line = map { $_ => Brain::slurp("$tls/key.$_.pub") =~ s/\n//r } qw(ann bob other);
+sub publishes { my ($who, @keys) = @_; return $lp->control('sshkeys', person => $who, keys => [map { $line{$_} } @keys]) }
+Brain::spew("$tls/known", "[127.0.0.1]:$port{author} " . Brain::slurp("$secrets/author/ssh_host_ed25519_key.pub"));
+# What somebody with that key hears: output and errors.
+sub comes_in {
+	my ($who, $input, @words) = @_;
+	Brain::spew("$tls/input", $input);
+	return Brain::run('sh', '-c', 'exec timeout -k 5 60 "$@" 2>&1 <"$0"', "$tls/input", 'ssh', '-F', 'none', '-T', '-p', $port{author}, '-i', "$tls/key.$who",
+		(map { ('-o', $_) } 'IdentitiesOnly=yes', 'IdentityAgent=none', 'BatchMode=yes', "UserKnownHostsFile=$tls/known", 'StrictHostKeyChecking=yes',
+			'LogLevel=ERROR'), '-l', "byoci-$ns-author", '127.0.0.1', @words);
+}
+# As when the minute is over that what Launchpad has said is remembered for.
+sub forgotten { return utime time - 100, time - 100, "/var/lib/byoci/$ns/slave/authors/widget:ann" }
+publishes('ann', qw(other ann));
+publishes('bob', 'bob');
+$build = ask('show', $bad->{id})->{builds}[0]{build};
+like(Brain::run("$bin/byoci", '-n', $ns, 'log', $build), qr/^byoci: ann, who proposed this, may look at a copy of it, by ssh: $build$/m, 'who proposed it is told how to look')
+	or diag(Brain::run("$bin/byoci", '-n', $ns, 'log', $build), logs());
+my $look = 'pwd; id -u; ls; cat stolen; cat /run/secrets/token 2>/dev/null';
+my $seen = comes_in('ann', $look, $build);
+like($seen, qr{^byoci: ann: a copy of what the tests of $bad->{id} in widget left, build $build,}m, 'she is in a copy, with a key that Launchpad has of her')
+	or diag($seen, logs());
+like($seen, qr{^/workspace\n0\n(?:.*\n)*fails\n}m, 'of what her tests left');
+like($seen, qr/^\*{20,21}$/m, 'in which what they did with a secret is stars');
+unlike($seen, qr/a token of/, 'and no secret');
+like(comes_in('other', 'echo mine'), qr/^mine$/m, 'another key of hers does as well, and the build need not be named');
+like(comes_in('bob', $look, $build), qr/Permission denied \(publickey\)/, 'who approved it is not let in, though Launchpad has his key');
+publishes('ann', 'other');
+forgotten() or diag('nothing was remembered');
+like(comes_in('ann', $look, $build), qr/Permission denied \(publickey\)/, 'a key that she has taken away there opens nothing here');
+like(comes_in('other', 'echo mine'), qr/^mine$/m, 'what she left there does');
+forgotten();
+$lp->control('fault', path => '+sshkeys', status => 503, times => 1);
+like(comes_in('other', $look, $build), qr/Permission denied \(publickey\)/, 'where Launchpad does not say whose a key is, it is nobody\'s');
+my @asked = map { $_->{path} } grep { $_->{path} =~ /sshkeys/ } @{$lp->control('asked')->{asked}};
+is(join(' ', grep { $_ ne '/~ann/+sshkeys' } @asked), '', 'it was asked for her keys, and nobody else\'s');
+Brain::run("$bin/byoci", '-n', $ns, 'discard', $build);
 
 # Its tests wait until the push is there: the approval is for another commit then.
 my ($moved) = proposed('moved', 'slow');

@@ -134,6 +134,49 @@ comes_to($moved, 'rejected', 'rejected without a hook');
 ok($whole->until(20, sub { state_there($moved)->{queue_status} eq 'Needs review' }), 'and told so');
 is($whole->ask('status')->{deliveries}, $heard, 'nothing was heard');
 
+# --- secrets: the slave's user has no token, and asks the landing daemon for its word alone
+sub log_of { my ($made) = @_; my ($build) = map { $_->{build} } reverse @{$whole->ask('show', $made->{id})->{builds}}; return ($build, Brain::slurp("$whole->{tmp}/state/brain/logs/$build.log")) }
+sub asks {
+	my ($socket, $request) = @_;
+	my $there = IO::Socket::UNIX->new(Peer => "$whole->{tmp}/run/$socket/socket") or return {};
+	print {$there} $Launchpad::json->encode($request), "\n";
+	my $line = <$there>;
+	return $Launchpad::json->decode($line // '{}');
+}
+$whole->stop;
+$whole->end($_) for qw(slave land worker);
+$whole->{project} = 'secrets = token';
+$whole->configure;
+ok($whole->start_all, 'a project gets secrets') or BAIL_OUT($whole->logs);
+my ($secretly, $secretly_commit) = proposed('secretly');
+approves($secretly);
+landed_once($secretly, $secretly_commit, 'with secrets');
+my ($build, $log) = log_of($secretly);
+like($log, qr/^byoci: 1 secret of widget is in the worker$/m, 'its tests had them');
+my $spec = $Launchpad::json->decode(Brain::slurp("$whole->{tmp}/state/slave/builds/$build/spec.json"));
+my $answer = asks('approval', {op => 'entitled', spec => $spec});
+is($answer->{entitled}, JSON::PP::false, 'when it is Merged, it has them no more');
+$answer = asks('approval', {op => 'report', project => 'widget', proposal => $spec->{proposal}, kind => 'landed', approved => $secretly_commit, text => 'mine'});
+like($answer->{error} // '', qr/not asked for here/, 'who asks there can ask for nothing else');
+my ($waiting, $waiting_commit) = proposed('waiting');
+$spec->{trees}[0]{merges}[0]{source} = $waiting_commit;
+$spec->{trees}[0]{merges}[0]{ref} = 'refs/heads/waiting';
+$answer = asks('approval', {op => 'entitled', spec => {%$spec, proposal => "$waiting->{id}"}});
+is($answer->{entitled}, JSON::PP::false, 'nobody approved it: it may not have them');
+like($answer->{why} // '', qr/not approved: 0 of 1 approval/, 'which is said') or diag(explain($answer));
+approves($waiting);
+landed_once($waiting, $waiting_commit, 'approved, with secrets');
+$spec->{trees}[0]{merges}[0]{source} = $secretly_commit;
+like(asks('approval', {op => 'entitled', spec => {%$spec, project => 'other'}})->{error} // '', qr/other/, 'nor may another project');
+$whole->end('land');
+my ($alone, $alone_commit) = proposed('alone');
+approves($alone);
+said($alone, qr/unreachable: whether the project's secrets may be used: .*nobody is there/, 'without the landing daemon nobody knows: trouble of ours');
+$whole->start_land;
+landed_once($alone, $alone_commit, 'when it is back', 60);
+(undef, $log) = log_of($alone);
+like($log, qr/^byoci: 1 secret of widget is in the worker$/m, 'with them');
+
 # --- by somebody else
 my ($other) = proposed('other');
 $lp->call('eve', $other->{path}, 'createComment', content => '"fine"', vote => 'Approve');

@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # What the e2e tests share: TAP, and the namespace `selftest`, set up by setup/byoci from this checkout. They run one after the other.
+# BYOCI_TEST_PATIENCE: how many times slower than others this machine may be; what waits here and in setup takes it.
 # BYOCI_E2E_NAMESPACE is another namespace, for those that name it nowhere; BYOCI_E2E_SETUP what its set-up wants besides (-O …).
 
 set -uo pipefail
@@ -7,14 +8,17 @@ export LC_ALL=C.UTF-8
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 checkout=$PWD
 namespace=${BYOCI_E2E_NAMESPACE:-selftest}
+patience=${BYOCI_TEST_PATIENCE:-1}
+export BYOCI_SETUP_PATIENCE=$patience
 scratch=$(mktemp -d /tmp/byoci-e2e.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
 chmod 755 "$scratch"
 
-for library in say host account place config program service repository sample remove; do
+for library in say host account place config program service repository hudson master agent author sample remove; do
 	# shellcheck source=/dev/null
 	. "setup/lib/$library.sh"
 done
+with_master=no with_slave=no # of setup/byoci's options
 cd / # where there is no ./byov.conf, which would count
 say_log=$scratch/log
 
@@ -78,8 +82,10 @@ skip_all() {
 	exit 0
 }
 
+# What ends all tests is a line; the rest of it comes before, as comments.
 bail_out() {
-	echo "Bail out! $*"
+	diag "$*"
+	echo "Bail out! $(basename "$0"): $(tail -n 1 <<<"$*")"
 	exit 1
 }
 
@@ -95,15 +101,46 @@ e2e_remove() {
 	[ "$status" -eq 0 ] || bail_out "the namespace $namespace could not be removed: $said"
 }
 
+# The backings of earlier tests: making one takes half a minute and a mirror. What it is made from is part of the name. Tests of
+# setup itself make theirs.
+backings_cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/byoci-tests
+backings_tar() {
+	echo "$backings_cache/backings-$(sed -n '/^\[backing/,/^$/p' "$checkout/byov.conf" | sha256sum | cut -c1-16).tar"
+}
+backings_restore() {
+	[ -f "$(backings_tar)" ] || return 0
+	mkdir -p "/var/lib/byoci/$namespace/worker/backings"
+	tar -C "/var/lib/byoci/$namespace/worker/backings" -xf "$(backings_tar)"
+}
+backings_save() {
+	local tar
+	tar=$(backings_tar)
+	[ ! -f "$tar" ] || return 0
+	mkdir -p "$backings_cache" && tar -C "$state/worker/backings" -cf "$tar.$$" . && mv "$tar.$$" "$tar"
+}
+
+# stands_up ARGUMENT…: the namespace, from nothing but the backings; everything else makes no sense without it.
+stands_up() {
+	e2e_remove
+	backings_restore
+	e2e_setup "$namespace" "$@"
+	is "$status" 0 "setup/byoci stands a namespace up" || bail_out "$(tail -n 30 <<<"$said")"
+	e2e_places
+	backings_save
+}
+
 # The values of the namespace that is set up, under the names that setup/lib uses.
 e2e_places() {
 	kept=/var/lib/byoci/$namespace/setup
-	bin=/usr/local/lib/byoci/$namespace/bin
+	lib=/usr/local/lib/byoci/$namespace
+	bin=$lib/bin
 	etc=/etc/byoci/$namespace
 	log=/var/log/byoci/$namespace
 	config_json=$(cat "$kept/config.json") || bail_out "setup/byoci left no configuration: $said"
+	config_take "$config_json"
 	state=$(option state) run=$(option run) secrets=$(option secrets) git_root=$(option git.root)
 	user_brain=$(option user) user_slave=$(option slave.user) user_land=$(option land.user) user_git=$(option git.user)
+	user_agent=$(option agent.user) user_master=$user_brain-master user_author=$(option author.user)
 	ids_first=$(option worker.ids.first) ids_count=$((($(option worker.slots) + 1 + $(option worker.kept)) * 65536))
 	repository=$(option repository.read project/sample)
 	sample_target=main

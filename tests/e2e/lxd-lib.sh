@@ -10,7 +10,7 @@ for lxd_program in lxd lxc; do
 done
 
 # Ids for its instances: newuidmap, which LXD's liblxc calls, looks for them there.
-lxd_ids="root:$first:$((3 * 65536))"
+lxd_ids="root:$ids_first:$((5 * 65536))"
 lxd_ids_add() {
 	local file
 	for file in /etc/subuid /etc/subgid; do echo "$lxd_ids" >>"$file"; done
@@ -54,9 +54,9 @@ lxd_end() {
 	local name
 	[ -n "$lxd_pid" ] || lxd_daemon
 	for name in $(lxd_instances); do lxc delete -f "$name"; done
-	lxd_kill TERM
+	lxd_kill KILL
 	kill "$lxd_holder"
 	lxd_ids_remove
 	rm -rf --one-file-system "$LXD_DIR"
 } >/dev/null 2>&1
-trap 'worker_kill 2>/dev/null; lxd_end; rm -rf "$scratch"' EXIT
+trap 'worker_kill 2>/dev/null; units_end; lxd_end; rm -rf "$scratch"' EXIT

@@ -73,7 +73,7 @@ done
 } | sort -u >"$tmp/help"
 page_options byoci.1 >"$tmp/page"
 same 'byoci: the options of the help are those of the page' "$tmp/help" "$tmp/page"
-sed -n 's/.*{\.name = "\(-[^"]*\)".*/\1/p; s/.*\.other = "\(-[^"]*\)".*/\1/p' brain/ctl/*.c | sort -u | comm -23 - "$tmp/page" >"$tmp/missing"
+sed -n 's/.*{\.name = "\(-[^"]*\)".*/\1/p; s/.*\.other = "\(-[^"]*\)".*/\1/p' brain/{verb,git,launchpad,jobs,ctl}/*.c | sort -u | comm -23 - "$tmp/page" >"$tmp/missing"
 [ ! -s "$tmp/missing" ]
 report $? 'byoci: no verb takes an option that the page does not have' "$tmp/missing"
 
@@ -109,6 +109,7 @@ mkdir -p "$etc"
 cp byov.conf "$etc/"
 # Nothing of a namespace that this machine may have.
 printf '[testing]\nrun = %s/run\nstate = %s/state\npages.listen = 127.0.0.1:1\nhook.listen = 127.0.0.1:1\n' "$tmp" "$tmp" >"$etc/test.conf"
+printf '[master/second]\nurl = http://127.0.0.1:1/\n' >>"$etc/test.conf"
 byoci -n testing config >"$tmp/out" 2>&1
 report $? 'the sample configuration is read' "$tmp/out"
 sed -n 's/^\([a-z][a-z._]*\) = .*/\1/p' "$tmp/out" | sort -u >"$tmp/help"
@@ -142,7 +143,7 @@ while read -r command; do
 	*) example "$command" ;;
 	esac
 done < <(examples)
-examples | grep '^setup/byoci' | grep -vE '^setup/byoci (--(check|remove) )?testing( -O [^ ]+=[^ ]*)*$' >"$tmp/out"
+examples | grep '^setup/byoci' | grep -vE '^setup/byoci (--(check|remove) )?testing( --(master|slave)|( -O [^ ]+=[^ ]*)+| --credentials [^ ]+)*$' >"$tmp/out"
 [ ! -s "$tmp/out" ]
 report $? 'the examples of byoci-setup(8) fit its usage' "$tmp/out"
 

@@ -28,7 +28,14 @@ wait_for() {
 	[ "$(waiting)" = "$1" ]
 }
 standbys() {
-	pgrep -f "^$O/bin/byoci-slave -n slavetest standby "
+	pgrep -f "^$O/bin/byoci-slave -n $BYOCI_NAMESPACE standby "
+}
+# Processes that wait to have a worker started, and the one that had it started last.
+spares() {
+	pgrep -f "^$O/bin/byoci-slave -n $BYOCI_NAMESPACE spare "
+}
+newest() {
+	pgrep -n -f "^$O/bin/byoci-slave -n $BYOCI_NAMESPACE (standby|spare) "
 }
 # Processes that hold a worker, beside the daemon itself.
 held() {
@@ -152,23 +159,133 @@ run_test cold
 is "$status" 0 "and builds start their workers"
 ok "no process is left" until_true 10 none held
 
+# A build that may come: when a push is told of, one is started, whether or not one is to wait.
+told='{"op":"ahead","project":"sample","proposal":"soon"}'
+leads() {
+	[ "$(jq .pid "$(folder)/leader.pid" 2>/dev/null)" = "$leader" ]
+}
+lines() {
+	grep -c "$1" "$root/slave.log"
+}
+propose soon
+spec soon
+: >"$root/slave.log"
+one_spare() { [ "$(spares | wc -l)" = 1 ]; }
+ok "where none waits, a process does that would have one started" until_true 10 one_spare
+leader=$(spares)
+for ((count = 0; count < 40; count++)); do echo "$told"; done | raw slave >/dev/null
+ok "when pushes are told of, a worker is started" until_true 10 wait_for unit
+is "$(lines 'a worker waits')" 1 "one for all of them"
+run_test soon
+is "$status" 0 "a build that comes succeeds"
+ok "led by that process" leads
+
+until_true 10 one_spare
+kill -9 "$(spares)"
+until_true 10 none spares
+kill -STOP "$worker_pid"
+raw slave once <<<"$told" >/dev/null
+leader=$(newest)
+is "$(slave list | jq -r '.ready[].state')" starting "one that still starts"
+spec soon
+run_test soon &
+client=$!
+ok "is given a build, too" until_true 10 leads
+kill -CONT "$worker_pid"
+wait "$client"
+like "$(cat "$root/soon.out")" '^byoci: success' "which succeeds"
+
+# The order is there before the daemon hears that the worker is.
+kill -STOP "$worker_pid"
+raw slave once <<<"$told" >/dev/null
+leader=$(newest)
+spec soon
+sockets() { find "/proc/$slave_pid/fd" -lname 'socket:*' | wc -l; }
+before=$(sockets)
+mkfifo "$root/say"
+perl -MIO::Socket::UNIX -e '
+	my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 1;
+	my $said = <STDIN>;
+	print {$s} $said;
+	$s->flush;
+	open my $file, ">", $ARGV[1];
+	close $file;
+	alarm 30;
+	print scalar <$s>' "$root/run/slave/socket" "$root/said" <"$root/say" >"$root/answer" &
+client=$!
+exec 8>"$root/say"
+is_taken() { [ "$(sockets)" -gt "$before" ]; }
+until_true 10 is_taken
+kill -STOP "$slave_pid"
+jq -c '{op: "start", spec: .}' "$root/soon.spec" >&8
+exec 8>&-
+until_true 10 test -e "$root/said"
+kill -CONT "$worker_pid"
+is_held() { [ "$(held)" ]; }
+until_true 10 is_held
+kill -CONT "$slave_pid"
+wait "$client"
+until_true 20 test -e "$(folder)/result"
+is "$(payload "$(folder)/result" | jq -r .outcome)" success "and one that is asked for as its worker says that it is there"
+ok "  is led by it" leads
+
+kill -STOP "$worker_pid"
+raw slave once <<<"$told" >/dev/null
+leader=$(newest)
+kill -STOP "$leader"
+kill -9 "$worker_pid"
+wait "$worker_pid" 2>/dev/null
+rm -f "$root/run/worker/socket"
+spec soon
+run_test soon &
+client=$!
+until_true 10 test -e "$(folder)/spec.json"
+start_worker
+kill -CONT "$leader"
+wait "$client"
+like "$(cat "$root/soon.out")" '^byoci: success' "one whose worker did not start has another one started"
+
+again() {
+	raw slave once <<<"$told" >/dev/null
+	replaced
+}
+since=
+until_true 10 again
+since=$(waiting since)
+ok "one that no build comes for goes" until_true 20 wait_for ""
+is "$(lines 'no build has come for it')" 1 "  soon"
+ok "then another one is started" until_true 20 again
+later=$(($(waiting since) - since))
+ok "  not at once ($later ms after the one before)" [ "$later" -ge 6000 ]
+sed -i 's/^ready.minimum = .*/&\nready.maximum = 0/' "$root/etc/byoci/byov.conf"
+kill -HUP "$slave_pid"
+until_true 10 lines 'the configuration was read again' >/dev/null
+raw slave once <<<"$told" >/dev/null
+is "$(slave list | jq '.ready | length')" 0 "with ready.maximum = 0 none is"
+until_true 10 one_spare
+before=$(spares)
+kill -HUP "$slave_pid"
+another() { one_spare && [ "$(spares)" != "$before" ]; }
+ok "when the configuration is read again, another process waits" until_true 10 another
+
 # The daemon ends.
 ready=1
 set_options
-until_true 10 wait_for unit
+one_waits() { waiting | grep -qx unit; } # maybe beside one of the other job
+until_true 10 one_waits
 kill "$slave_pid"
 wait "$slave_pid" 2>/dev/null
-ok "a daemon that ends leaves none" until_true 10 none standbys
+ok "a daemon that ends leaves none" until_true 10 none newest
 ok "and no worker" until_true 10 none held
 slave_pid=
 start_slave
-until_true 10 wait_for unit
+until_true 10 one_waits
 kill -9 "$slave_pid"
 wait "$slave_pid" 2>/dev/null
-ok "nor does one that is killed" until_true 10 none standbys
+ok "nor does one that is killed" until_true 10 none newest
 ok "nor a worker" until_true 10 none held
 start_slave
-until_true 10 wait_for unit
+until_true 10 one_waits
 begin goes-on
 kill -9 "$slave_pid"
 wait "$slave_pid" 2>/dev/null
@@ -190,5 +307,5 @@ ok "and it is not tried in a circle ($(grep -c 'no worker waits' "$root/slave.lo
 	[ "$(grep -c 'no worker waits' "$root/slave.log")" -le 4 ]
 start_worker
 kill -HUP "$slave_pid"
-ok "when it is there again, one waits" until_true 10 wait_for unit
+ok "when it is there again, one waits" until_true 10 one_waits
 done_testing

@@ -20,7 +20,7 @@ are_finished() {
 	[ "$(finished | wc -l)" = "$1" ] && [ -z "$(find "$premade" -name '*.making')" ]
 }
 settled() {
-	[ -z "$(find "$premade" -name '*.making')" ] && ! pgrep -P "$slave_pid" >/dev/null
+	[ -z "$(find "$premade" -name '*.making')" ] && ! pgrep -a -P "$slave_pid" | grep -qvE " (standby|spare) "
 }
 
 propose one
@@ -162,7 +162,7 @@ spec slow
 whole=0
 for pause in 0 0.005 0.01 0.015 0.02 0.03 0.04 0.05 0.06 0.08; do
 	premake slow
-	read -rt "$pause" <> <(:) || :
+	read -rt "$pause" <>"$idle" || :
 	kill -9 "$slave_pid"
 	wait "$slave_pid" 2>/dev/null
 	for name in $(finished); do

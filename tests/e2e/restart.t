@@ -5,10 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 [ "$(id -u)" -eq 0 ] || skip_all "setup/byoci needs root"
 
-e2e_remove
-e2e_setup selftest --no-sample
-is "$status" 0 "setup/byoci stands a namespace up" || bail_out "$(tail -n 30 <<<"$said")"
-e2e_places
+stands_up --no-sample
 
 build_of() {
 	show "$1" | jq -r ".builds[${2:--1}].build"
@@ -21,7 +18,7 @@ tests_begun() {
 
 # slow NAME: proposed, approved, and in the middle of tests that take some seconds.
 slow() {
-	proposed "$1" tests/slow "timeout 4 tail -f /dev/null || echo $1" >"$scratch/$1.out" 2>&1
+	proposed "$1" tests/slow "timeout $((3 + patience)) tail -f /dev/null || echo $1" >"$scratch/$1.out" 2>&1
 	ok "$1: its tests have begun" say_until 60 "waiting for the tests of $1" tests_begun "$1" 2>/dev/null || diag "$(cat "$scratch/$1.out")"
 }
 

@@ -49,20 +49,21 @@ finds 'the configuration does not hold: .*nonsense' "the option"
 
 # Everything is right.
 read -r -a options <<<"${BYOCI_E2E_OPTIONS:-}"
-e2e_setup "$namespace" --no-sample "${options[@]}"
-is "$status" 0 "setup/byoci stands a namespace up" || bail_out "$(tail -n 30 <<<"$said")"
-e2e_places
+authors=127.0.0.1:$((30100 + $$ % 600))
+stands_up --no-sample -O author.listen="$authors" "${options[@]}"
 everything >"$scratch/before"
 check
 is "$status" 0 "where setup has just been: exit status 0" || diag "$said"
 like "$said" 'everything is as it should be' "and says so"
 unchanged
+greets() { timeout 10 ssh-keyscan -t ed25519 -p "${authors##*:}" "${authors%:*}" 2>/dev/null | grep -qF "$(cut -d' ' -f2 "$secrets/author/ssh_host_ed25519_key.pub")"; }
+ok "authors' ssh server answers, with the key that setup has made" greets
 check -O landing.fullname=Else
 is "$status" 1 "with an option that is not set: exit status 1"
 finds "$etc/setup.conf does not hold what it is to hold" "what setup would write"
 
 # Not root.
-(cd "$checkout" && cp -r setup byov.conf Makefile "$scratch/") && chmod -R a+rX "$scratch"
+(cd "$checkout" && cp -r setup jobs byov.conf Makefile "$scratch/") && chmod -R a+rX "$scratch"
 status=0
 said=$(runuser -u nobody -- "$scratch/setup/byoci" --check "$namespace" 2>&1) || status=$?
 is "$status" 0 "not root: exit status 0" || diag "$said"
@@ -77,7 +78,7 @@ chown root "$run/slave"
 gpasswd --delete "$user_slave" "$user_git" >/dev/null
 usermod --shell /bin/sh "$user_land"
 echo "# a line of somebody's" >>"$etc/gitconfig"
-rm -f "$etc/known_hosts" "$secrets/git/hook"
+rm -f "$etc/known_hosts" "$secrets/git/hook" "$etc/author_sshd_config"
 chmod 644 "$secrets/slave/result.key"
 sed -i '/git-serve landing/d' "$etc/authorized_keys"
 sed -i '/^reviewer/d' "$(option allowed_signers project/sample)"
@@ -99,6 +100,7 @@ finds "$user_slave is not in the group $user_git" "a membership"
 finds "the user $user_land has the home and shell .*:/bin/sh, and is to have" "a shell"
 finds "$etc/gitconfig does not hold" "a file with something else in it"
 finds "$etc/known_hosts is not there" "a missing file"
+finds "$etc/author_sshd_config is not there" "also that of authors' ssh server"
 finds "$secrets/git/hook is not there" "a missing secret"
 finds "$secrets/slave/result.key: others may read it: chmod 600" "a secret for all to read"
 finds "$etc/authorized_keys does not have the line that begins with .*git-serve landing" "a missing key"
@@ -143,6 +145,11 @@ e2e_setup "$namespace" --no-sample
 is "$status" 0 "setup/byoci mends what was found" || diag "$(tail -n 20 <<<"$said")"
 check
 is "$status" 0 "and then all is right" || diag "$said"
+ok "authors' ssh server answers again" greets
+e2e_setup "$namespace" --no-sample -O author.listen=
+is "$status" 0 "setup/byoci takes authors' way in away" || diag "$(tail -n 20 <<<"$said")"
+ok "nobody answers there then" not greets
+ok "and nothing of it is configured" [ ! -e "$etc/author_sshd_config" ]
 
 e2e_remove
 done_testing

@@ -119,11 +119,23 @@ begin_and() { # SIGNAL LINE
 begin_and TERM "made users"
 is "$status" 130 "stopped by a signal"
 like "$(cat "$scratch/said")" 'interrupted; run setup/byoci selftest again' "it says how to go on"
+# Ctrl-C is for the whole group; what runs then may be a function whose output goes elsewhere.
+setsid bash -c 'cd "$1" && . setup/lib/say.sh && namespace=selftest say_log=$2 && long() { echo begun; sleep 60; } &&
+	say_interruptible && say_while "taking long" long' - "$checkout" "$scratch/long" >"$scratch/said" 2>&1 </dev/null &
+ended=$!
+begun() { [ -s "$scratch/long" ]; }
+ok "a long command of its own runs" say_until 30 "waiting for a long command" begun 2>/dev/null
+kill -TERM -- "-$ended"
+status=0
+wait "$ended" 2>/dev/null || status=$?
+is "$status" 130 "stopped in the middle of that"
+like "$(cat "$scratch/said")" 'interrupted; run setup/byoci selftest again' "it says so, too"
 begin_and KILL "made folders"
 begin_and KILL "made repositories"
 e2e_setup selftest
 is "$status" 0 "run again after signals, it goes on" || diag "$(tail -n 20 <<<"$said")"
 like "$said" '^landed [0-9a-f]{40} in [0-9]+ ms$' "and lands the sample proposal"
+is "$(find /proc/[0-9]*/fd -lname "$scratch/said" 2>/dev/null)" "" "nothing that it started holds its output"
 
 # What is not right is mended, and said.
 e2e_places
@@ -131,9 +143,14 @@ chmod 755 "$secrets/land"
 gpasswd --delete "$user_slave" "$user_git" >/dev/null
 echo "# a line of somebody's" >>"$etc/gitconfig"
 service_stop land >/dev/null 2>&1
+service_systemd || { lost=$(service_pid brain) && rm "$run/byoci-brain.pid"; }
 rm -f "$etc/known_hosts"
 e2e_setup selftest
 is "$status" 0 "setup/byoci mends"
+if ! service_systemd; then
+	like "$said" "found byoci-brain \(pid $lost\), which was not in" "a service that lives and is not in its file"
+	is "$(cat "$run/byoci-brain.pid")" "$lost" "(it is again, and goes on)"
+fi
 like "$said" "mended $secrets/land: was .*:755, is .*:700" "a mode"
 like "$said" "put $user_slave into group $user_git" "a membership"
 like "$said" "wrote $etc/gitconfig" "a file"
@@ -141,6 +158,23 @@ like "$said" "wrote $etc/known_hosts" "a missing file"
 like "$said" 'started byoci-land' "a process that had ended"
 unlike "$said" 'started byoci-git' "and leaves what was right"
 like "$said" '^landed [0-9a-f]{40} in [0-9]+ ms$' "and lands a proposal"
+
+# Where there is no journal, logs are turned over while they are written to.
+if ! service_systemd; then
+	cp "$log/byoci-brain.log" "$scratch/brain.log"
+	status=0
+	said=$(logrotate --force --state "$scratch/rotated" "/etc/logrotate.d/byoci-$namespace" 2>&1) || status=$?
+	is "$status $said" "0 " "logrotate takes what setup/byoci left for it"
+	zcat "$log/byoci-brain.log.1.gz" 2>/dev/null | head -c "$(stat -c %s "$scratch/brain.log")" >"$scratch/packed.log"
+	ok "what was in the brain's log is kept, packed" cmp -s "$scratch/packed.log" "$scratch/brain.log"
+	kill -HUP "$(cat "$run/byoci-brain.pid")"
+	reloaded() {
+		grep -q . "$log/byoci-brain.log"
+	}
+	ok "the brain goes on writing" say_until 60 "waiting for a line in the brain's log" reloaded 2>/dev/null
+	like "$(head -c 200 "$log/byoci-brain.log" | tr '\0' Z)" '^[^Z]' "at the beginning of what is empty now"
+	is "$(stat -c '%U %a' "$log/byoci-brain.log")" "$(stat -c '%U %a' "$log/byoci-brain.log.1.gz")" "as the same user's, with the same mode"
+fi
 
 # An administrator's own configuration stays.
 echo '# edited here' >>"$etc/byov.conf"

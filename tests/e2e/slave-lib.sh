@@ -9,7 +9,7 @@ checkout=$PWD
 O=${O:-build}
 case $O in /*) ;; *) O=$checkout/$O ;; esac
 root=$(mktemp -d /tmp/byoci-slave.XXXXXX)
-export BYOCI_ROOT=$root BYOCI_NAMESPACE=slavetest HOME=$root/home GIT_CONFIG_NOSYSTEM=1
+export BYOCI_ROOT=$root BYOCI_NAMESPACE=slave$$ HOME=$root/home GIT_CONFIG_NOSYSTEM=1
 unset GIT_CONFIG_GLOBAL GIT_DIR GIT_WORK_TREE
 pids=
 
@@ -67,8 +67,10 @@ like() {
 	grep -qE -- "$2" <<<"$1" || diag "no line matches $2 in: $(tail -n 20 <<<"$1")"
 }
 
+# What ends all tests is a line; the rest of it comes before, as comments.
 bail_out() {
-	echo "Bail out! $*"
+	diag "$*"
+	echo "Bail out! $(basename "$0"): $(tail -n 1 <<<"$*")"
 	exit 1
 }
 
@@ -78,13 +80,20 @@ done_testing() {
 	exit
 }
 
-# until_true SECONDS COMMAND…: the command is asked again and again; false when the time is over.
+# Nobody ever writes to it: what reads there waits. No process is started for that: after tens of thousands of them bash 5.2 was seen
+# waiting for ever for one that had long ended.
+idle=$root/.idle
+mkfifo "$idle"
+
+# until_true SECONDS COMMAND…: the command is asked again and again; false when the time is over. BYOCI_TEST_PATIENCE: how many times
+# slower than others this machine may be.
+patience=${BYOCI_TEST_PATIENCE:-1}
 until_true() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * patience))
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
-		read -rt 0.02 <> <(:) || :
+		read -rt 0.02 <>"$idle" || :
 	done
 }
 
@@ -95,7 +104,7 @@ slave() {
 # The tests' command of the job, its limit, and what else is in its section.
 configure() {
 	cat >"$root/etc/byoci/byov.conf" <<-END
-		[slavetest]
+		[$BYOCI_NAMESPACE]
 		state = $root/state
 		run = $root/run
 		secrets = $root/secrets
@@ -114,7 +123,7 @@ configure() {
 		[job/unit]
 		backing = bookworm
 		tests.command = ./run-tests
-		tests.limit = 20s
+		tests.limit = $((20 * patience))s
 		output.limit = 64k
 		[backing/bookworm]
 		suite = bookworm
@@ -125,14 +134,14 @@ configure() {
 
 make_namespace() {
 	local who
-	mkdir -p "$root"/{etc/byoci/slavetest/result-keys,secrets/slave,secrets/land,libexec/bin,run/slave,run/land,run/worker,state,home,git}
+	mkdir -p "$root"/{etc/byoci/$BYOCI_NAMESPACE/result-keys,secrets/slave,secrets/land,libexec/bin,run/slave,run/land,run/worker,state,home,git}
 	chmod 755 "$root" "$root/etc" "$root/etc/byoci"
 	chmod 700 "$root"/secrets/*
 	ln -s "$O/bin/byoci" "$root/libexec/bin/byoci"
 	configure
 	openssl genpkey -algorithm ed25519 -out "$root/secrets/slave/result.key" 2>/dev/null
 	chmod 600 "$root/secrets/slave/result.key"
-	openssl pkey -in "$root/secrets/slave/result.key" -pubout -out "$root/etc/byoci/slavetest/result-keys/local.pub"
+	openssl pkey -in "$root/secrets/slave/result.key" -pubout -out "$root/etc/byoci/$BYOCI_NAMESPACE/result-keys/local.pub"
 	printf '[url "%s/git/"]\n\tinsteadOf = ssh://git@forge.test/\n[safe]\n\tdirectory = *\n' "$root" >"$root/gitconfig"
 	git config --global user.name Ann
 	git config --global user.email ann@example.org
@@ -213,12 +222,17 @@ start_slave() {
 	until_true 10 answers || diag "$(cat "$root/slave.log")"
 }
 
+# A socket that is there may not be listened to yet.
+listens() {
+	perl -MIO::Socket::UNIX -e 'exit !IO::Socket::UNIX->new(Peer => shift)' "$1"
+}
+
 start_land() {
 	rm -f "$root/run/land/socket"
 	"$O/bin/byoci-slave" serve --land 2>>"$root/land.log" &
 	land_pid=$!
 	pids="$pids $!"
-	until_true 10 test -S "$root/run/land/socket" || diag "$(cat "$root/land.log")"
+	until_true 10 listens "$root/run/land/socket" || diag "$(cat "$root/land.log")"
 }
 
 # raw SOCKET: sends standard input, prints what comes back until the other side closes or nothing came for two seconds.
@@ -227,5 +241,5 @@ raw() {
 		my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 1;
 		local $/; my $in = <STDIN>; local $SIG{PIPE} = "IGNORE"; print {$s} $in; $s->flush;
 		my $w = IO::Select->new($s);
-		while ($w->can_read(2)) { sysread($s, my $b, 65536) or last; print $b; last if $ARGV[1] && $b =~ /\n/ }' "$root/run/$1/socket" "${2:-}"
+		while ($w->can_read($ARGV[2])) { sysread($s, my $b, 65536) or last; print $b; last if $ARGV[1] && $b =~ /\n/ }' "$root/run/$1/socket" "${2:-}" $((2 * patience))
 }

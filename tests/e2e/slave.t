@@ -220,7 +220,7 @@ refused() {
 	is "$status" "$2" "$3"
 	like "$log" "$4" "  and the message says why"
 }
-refused '.namespace = "other"' 77 "a spec for another namespace is refused" 'namespace slavetest'
+refused '.namespace = "other"' 77 "a spec for another namespace is refused" "namespace $BYOCI_NAMESPACE"
 refused '.project = "nope"' 77 "an unknown project" 'project nope is not configured'
 refused '.trees[0].repository = "evil.test/sample"' 77 "another repository" 'is in forge.test/sample here'
 refused '.target = "refs/heads/other"' 77 "another target" 'not a target'
@@ -253,6 +253,20 @@ chmod 711 "$root"
 like "$(printf '{"op":"list"}\n' | setpriv --reuid=65534 --regid=65534 --clear-groups perl -MIO::Socket::UNIX -e \
 	'$SIG{PIPE} = "IGNORE"; my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die; print {$s} scalar <STDIN>; $s->flush; print scalar <$s>' "$root/run/slave/socket" 2>&1)" \
 	'may not' "another user may not use the socket, even when its mode lets him"
+
+# What daemons say reaches no terminal as anything but text.
+bad_words() { # SOCKET TYPE: whoever asks there is told something that would clear a terminal
+	perl -MSocket -e 'my $what = $ARGV[1] eq "packets" ? SOCK_SEQPACKET : SOCK_STREAM; socket my $s, AF_UNIX, $what, 0 or die;
+		bind $s, pack_sockaddr_un($ARGV[0]) or die; listen $s, 1; accept my $c, $s; sysread $c, my $b, 100000;
+		syswrite $c, qq({"error":"go \\u001b[2J away","kind":"refused"}) . ($ARGV[1] eq "packets" ? "" : "\n"); sysread $c, $b, 1' "$@" &
+	pids="$pids $!"
+	until_true 20 test -S "$1"
+}
+bad_words "$root/run/bad-author" packets
+read -r type key _ <"$root/ann.pub"
+like "$(slave -O "author.socket=$root/run/bad-author" author "$type" "$key" 2>&1)" '^byoci: go \\x1b\[2J away$' "an author sees an escape sequence as text"
+bad_words "$root/run/bad-slave" lines
+like "$(slave -O "slave.socket=$root/run/bad-slave" list 2>&1)" '^byoci-slave list: go \\x1b\[2J away$' "and so does who asks the slave"
 
 # What is kept, and for how long.
 is "$(slave reap)" '{"removed":0,"left":[]}' "of young builds nothing is left to reap"

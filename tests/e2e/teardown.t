@@ -1,8 +1,8 @@
 #!/bin/bash
-# Nothing of a build outlives it, whoever is killed at whatever moment: 200 short builds with the real daemons and real workers, whose
-# tests leave behind what they can, while slave daemon, leader, worker process and byoci-worker are killed at random; then one pass
-# of the reaper, and nothing is left.
-# BYOCI_TEARDOWN_BUILDS and BYOCI_TEARDOWN_SEED are other numbers than 200 and the time.
+# Nothing of a build outlives it, whoever is killed at whatever moment: a real brain has 200 short builds made by the real daemons, in
+# real workers with a network, whose tests leave behind what they can, while brain, slave daemon, leader, worker process and
+# byoci-worker are killed at random (tests/e2e/chaos). Every build has ended, once, with one outcome; then one pass of the reaper, and
+# nothing is left. BYOCI_TEARDOWN_BUILDS and BYOCI_TEARDOWN_SEED are other numbers than 200 and the time.
 # shellcheck disable=SC2154
 # shellcheck source=tests/e2e/worker.sh
 . "$(dirname "$0")/worker.sh"
@@ -22,128 +22,82 @@ propose_it() {
 		exit 3
 	SH
 	git -C "$scratch/w" commit -q -a -m Cling
-	(cd "$scratch/w" && "$build/bin/byoci" propose --project sample --name clinging -k "$scratch/ann") >/dev/null &&
-		"$build/bin/byoci-slave" spec --project sample clinging >"$scratch/spec"
+	(cd "$scratch/w" && "$build/bin/byoci" propose --project sample --name clinging -k "$scratch/ann") >/dev/null
 }
+
+# The machine that the workers' network is on: a network namespace of this test's own, with a way to nowhere.
+unshare --net -- sleep infinity &
+host=$!
+disown
+different() { [ "$(readlink "/proc/$host/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
+in_host() { nsenter -t "$host" -n -- "$@"; }
+# shellcheck disable=SC2046,SC2086
+end_all() {
+	kill -9 "$chaos" 2>/dev/null
+	kill $slave_pid $(cat "$scratch"/{brain,worker,slave,land}.pid 2>/dev/null) 2>/dev/null
+	kill -9 "$host" 2>/dev/null
+	units_end
+	rm -rf "$scratch"
+}
+chaos=
+trap end_all EXIT
+comes 5 different && in_host ip link set lo up && in_host ip link add up0 type veth peer name down0 && in_host ip address add 192.0.2.1/24 dev up0 &&
+	in_host ip link set down0 up && in_host ip link set up0 up && in_host ip route add default via 192.0.2.254 && in_host sysctl -q -w net.ipv4.ip_forward=1 ||
+	bail_out "no network namespace"
+bridge=byo$(printf %s "$BYOCI_NAMESPACE" | sha256sum | cut -c1-8)
+links() { in_host ip -o link | grep "$bridge\."; }
 
 slave_ready
-ok "a proposal whose tests cling to life" propose_it || bail_out "no spec"
+ports=$(perl -MIO::Socket::INET -e 'print join " ", map { $_->sockport } map { IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") } 1, 2')
+mkdir -p "$scratch/run/brain" "$scratch/run/land" "$state/brain" "$scratch/secrets/brain"
+install -m 600 /dev/stdin "$scratch/secrets/brain/hook-git" <<<"$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')"
+chmod 755 "$scratch/secrets"
+cat >>"$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf" <<-CONF
+	[$BYOCI_NAMESPACE]
+	hook.listen = 127.0.0.1:${ports% *}
+	pages.listen = 127.0.0.1:${ports#* }
+	land.user = root
+	worker.nat.dns = 192.0.2.254
+	[job/script]
+	network = nat
+CONF
+ok "a proposal whose tests cling to life" propose_it || bail_out "no proposal"
 
-cat >"$scratch/chaos" <<'PERL'
-use strict;
-use warnings;
-use IO::Socket::UNIX;
-use JSON::PP;
-use POSIX qw(:sys_wait_h);
-use Time::HiRes qw(sleep time);
-
-my ($bin, $scratch, $slave, $builds, $seed) = @ARGV;
-srand $seed;
-my $spec = decode_json(do { local (@ARGV, $/) = "$scratch/spec"; <> });
-my $state = "$scratch/state";
-my %pid;
-my (%killed, %outcome);
-$SIG{PIPE} = 'IGNORE';
-
-sub start {
-	my ($name) = @_;
-	my @as = $name eq 'slave' ? ('setpriv', "--reuid=$slave", "--regid=$slave", '--clear-groups', "$bin/byoci-slave") : "$bin/byoci-worker";
-	$pid{$name} = fork // die;
-	if (!$pid{$name}) {
-		open STDERR, '>>', "$scratch/$name.log";
-		open STDOUT, '>&', \*STDERR;
-		exec @as, '-n', $ENV{BYOCI_NAMESPACE}, 'serve' or die;
-	}
-	open my $fh, '>', "$scratch/$name.pid";
-	print {$fh} "$pid{$name}\n";
-}
-
-sub talk {
-	my ($message, $lines) = @_;
-	my $until = time + 10;
-	while (time < $until) {
-		my $socket = IO::Socket::UNIX->new(Peer => "$scratch/run/slave/socket");
-		if ($socket) {
-			print {$socket} encode_json($message), "\n";
-			$socket->flush;
-			my $line = <$socket>;
-			return decode_json($line) if defined $line;
-		}
-		sleep 0.005;
-	}
-	die "the slave does not answer\n";
-}
-
-sub children { return split ' ', (do { local @ARGV = ("/proc/$_[0]/task/$_[0]/children"); <> } // '') }
-sub leader {
-	my ($build) = @_;
-	open my $fh, '<', "$state/slave/builds/$build/leader.pid" or return ();
-	return (<$fh> // '') =~ /"pid":(\d+)/;
-}
-my %victims = (
-	slave => sub { $pid{slave} },
-	worker => sub { $pid{worker} },
-	handler => sub { children($pid{worker}) },
-	leader => \&leader,
-);
-
-sub strike {
-	my ($build) = @_;
-	my @names = sort keys %victims;
-	@names = rand() < 0.15 ? @names : $names[rand @names];
-	for my $name (@names) {
-		my @pids = $victims{$name}->($build);
-		$killed{$name} += kill 'KILL', @pids if @pids;
-	}
-	for my $name (qw(worker slave)) { # as an init would
-		next if !(grep { $_ eq $name } @names);
-		waitpid $pid{$name}, 0;
-		start($name);
-	}
-}
-
-start($_) for qw(worker slave);
-for my $number (1 .. $builds) {
-	my $build = sprintf '%032x', $number;
-	my $message = {op => 'start', spec => {%$spec, build => $build}};
-	my $reply = talk($message);
-	sleep rand 0.25;
-	strike($build);
-	my $until = time + 20;
-	until (-s "$state/slave/builds/$build/result") {
-		die "build $build does not end: ", encode_json($reply), "\n" if time > $until;
-		$reply = talk($message) if !-e "$state/slave/builds/$build/spec.json";
-		sleep 0.004;
-	}
-	my ($payload) = do { local (@ARGV, $/) = "$state/slave/builds/$build/result"; <> } =~ /^\S+ (\S+)/;
-	$payload = `printf %s '$payload' | base64 -d`;
-	$outcome{decode_json($payload)->{outcome}}++;
-}
-print 'killed: ', join(', ', map { "$_ $killed{$_}" } sort keys %killed), "\n";
-print 'ended: ', join(', ', map { "$_ $outcome{$_}" } sort keys %outcome), "\n";
-PERL
-
-trap 'kill $(cat "$scratch"/{worker,slave}.pid) 2>/dev/null; rm -rf "$scratch"' EXIT
 seed=${BYOCI_TEARDOWN_SEED:-$(date +%s)}
 builds=${BYOCI_TEARDOWN_BUILDS:-200}
 began=$SECONDS
 status=0
-said=$(timeout 240 perl "$scratch/chaos" "$build/bin" "$scratch" "$slave" "$builds" "$seed" 2>&1) || status=$?
-is "$status" 0 "$builds builds while processes are killed at random: each ends with a result (seed $seed)" ||
-	diag "$(tail -n 5 "$scratch"/{slave,worker}.log)"
+BYOCI_BUILD=$build BYOCI_HOOK=127.0.0.1:${ports% *} timeout $((240 * patience)) perl "$checkout/tests/e2e/chaos" \
+	"$scratch" "$slave" "$builds" "$seed" "$host" >"$scratch/said" 2>&1 </dev/null &
+chaos=$!
+wait "$chaos" || status=$?
+said=$(cat "$scratch/said")
+is "$status" 0 "$builds builds while processes are killed at random: each ends once, with one outcome (seed $seed)" ||
+	diag "$(tail -n 5 "$scratch"/{brain,slave,worker}.log)"
 diag "$said in $((SECONDS - began)) s"
 worker_pid=$(cat "$scratch/worker.pid") slave_pid=$(cat "$scratch/slave.pid") || bail_out "who runs is not known"
-for who in slave worker handler leader; do
+for who in brain slave worker handler leader; do
 	like "$said" "$who [1-9]" "a $who was killed"
 done
+kill "$(cat "$scratch/brain.pid")"
+is "$(grep '^error' "$scratch/brain.log" "$scratch/slave.log")" "" "neither the brain nor the slave had trouble that it names an error"
+ok "the brain ends" comes 10 not kill -0 "$(cat "$scratch/brain.pid")"
 status=0
 reaped=$("$build/bin/byoci-slave" reap 2>&1) || status=$?
 is "$status:$(jq -c .left <<<"$reaped")" '0:[]' "the reaper removes all that it finds"
 diag "$reaped"
 is "$(find "$state/slave/builds" -name layer)" "" "and no tree"
-is "$(find "$state/slave/builds" -mindepth 1 -maxdepth 1 | wc -l)" "$builds" "of any build"
+is "$(find "$state/slave/builds" -mindepth 1 -maxdepth 1 | wc -l)" "$(find "$state/slave/builds" -mindepth 2 -name result | wc -l)" "of any build"
+
+slave_kill
+clean "with the daemon go the workers that wait: no process, control group, mount, slot or record is left"
+no_links() { [ -z "$(links)" ]; }
+ok "nor an end of a network" comes 10 no_links || diag "$(links)"
+is "$(find "$state" "$scratch/run" -uid "+$((ids_first - 1))" | head -n 5)" "" "nor a file of a worker's ids"
 
 # What can't be removed is told.
+printf '[backing/small]\nready.minimum = 0\n' >>"$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf"
+slave_start
 echo '{"kind":"lxc","traces":["/sys/fs/cgroup/../../etc"]}' >"$slots/1.json"
 status=0
 reaped=$("$build/bin/byoci-slave" reap 2>&1) || status=$?
@@ -151,6 +105,5 @@ is "$status" 75 "what the reaper can't remove ends it with 75"
 like "$(jq -r '.left[]' <<<"$reaped")" '^byoci-worker: reap: slot 1: /sys/fs/cgroup/\.\./\.\./etc: is not inside' "and is named"
 rm "$slots/1.json"
 slave_kill
-clean "with the daemon go the workers that wait: no process, control group, mount, slot or record is left"
 worker_kill
 done_testing

@@ -6,6 +6,7 @@
 
 cat >>"$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf" <<-CONF
 	[backing/services]
+	workers = ${worker_kind:-lxc}
 	packages = procps, systemd, dbus
 	[job/services]
 	backing = services
@@ -44,10 +45,11 @@ service='
 		MemoryMax=64M
 		TasksMax=10
 	UNIT
-	echo "state: $(timeout 60 systemctl is-system-running --wait)"
+	echo "state: $(timeout '"$((60 * patience))"' systemctl is-system-running --wait)"
 	systemctl --failed --no-legend
 	systemctl daemon-reload; systemctl start under-test.service && echo "started"
-	sleep 0.3; cat </dev/tcp/127.0.0.1/8000 2>&1 & sleep 0.5; kill $! 2>/dev/null
+	for i in $(seq 200); do served=$(timeout 5 bash -c "cat </dev/tcp/127.0.0.1/8000" 2>/dev/null); [ -z "$served" ] || break; sleep 0.1; done
+	echo "$served"
 	systemctl show -P ActiveState -P ControlGroup under-test.service | tr "\n" " "; echo
 	systemctl stop under-test.service; echo "then: $(systemctl is-active under-test.service)"
 	systemctl show -P Result under-test.service
@@ -82,7 +84,7 @@ tries='
 	umount /proc/kcore /proc/sys /proc/sysrq-trigger 2>/dev/null
 	(echo 0 >/proc/sysrq-trigger) 2>/dev/null && echo "written: sysrq"
 	(echo x >/proc/sys/kernel/core_pattern) 2>/dev/null && echo "written: core_pattern"
-	find /sys/fs/cgroup /proc/self -name "memory.max" -o -name "pids.max" 2>/dev/null | while read -r f; do echo max >$f && echo "limit lifted: $f"; done 2>/dev/null
+	find /sys/fs/cgroup -maxdepth 1 -name "memory.max" -o -name "pids.max" 2>/dev/null | while read -r f; do echo max >$f && echo "limit lifted: $f"; done 2>/dev/null
 	mknod /tmp/sda b 254 0 2>/dev/null && echo "device"
 	mkdir /tmp/dev && mount -t devtmpfs none /tmp/dev 2>/dev/null && echo "devtmpfs"
 	mount -t ext4 /dev/vda /mnt 2>/dev/null && echo "disk"
@@ -98,7 +100,7 @@ tries='
 	done
 	unshare -Urn perl -e "socket(my \$s, 16, 3, 12) and print \"netfilter\n\"; socket(\$s, 17, 3, 0) and print \"packets\n\""
 	perl -e "syscall(250, 0, -3, 1) >= 0 and print \"keys\n\"; syscall(321, 0, my \$b = \"\0\" x 128, 64) >= 0 and print \"bpf\n\""
-	perl -e "syscall(467, -100, \"/\", 1, \"\", 32) < 0 && \$! == 38 or print \"unknown calls\n\""
+	perl -e "my \$root = \"/\"; syscall(467, -100, \$root, 1, my \$b = \"\0\" x 32, 32) < 0 && \$! == 38 or print \"unknown calls\n\""
 	[ -e /proc/1/root'$scratch' ] && echo "outside"
 	echo tried'
 never='^(written|limit lifted|device|devtmpfs|disk|netfilter|packets|keys|bpf|unknown calls|outside)'
@@ -120,6 +122,7 @@ done
 # Killed while systemd runs.
 layer holder <<<'setsid sleep 1000 & systemd-run -q sleep 1000; sleep 1000'
 mkfifo "$scratch/hold"
+: >"$scratch/held"
 setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=services,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
 caller=$!
 disown

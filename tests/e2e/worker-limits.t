@@ -34,6 +34,10 @@ cat >>"$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf" <<-CONF
 	tests.command = sh ./test.sh
 	io.limit = 2M
 	disk.kind = image
+	[job/weighty]
+	backing = small
+	tests.command = sh ./test.sh
+	io.weight = 300
 CONF
 worker_start || bail_out "$(cat "$scratch/worker.log")"
 disks=$state/worker/disks
@@ -73,10 +77,11 @@ like "$said" '^ended with 0 the memory limit \(256 MiB\) was reached' "a limit o
 
 layer holder <<<'head -c 50m /dev/zero >big; sleep 1000'
 mkfifo "$scratch/hold"
+: >"$scratch/held"
 setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=image,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
 caller=$!
 disown
-comes 10 grep -q holding "$scratch/held"
+comes 30 grep -q holding "$scratch/held"
 is "$(grep -l -s "^$disks" /sys/block/loop*/loop/backing_file | wc -l)" 1 "one device while it runs"
 kill -9 "$(jq -r .pid "$slots/0.json")"
 let_go "$caller"
@@ -100,11 +105,12 @@ runs_as one one <<<"$work"
 one=$(sed -n 's/^worked: \([0-9]*\).*/\1/p' <<<"$said")
 ok "two busy processes get no more than one processor: $one of 3 s" [ "${one:-9}" -le 3 ]
 layer quota <<<'sleep 1000'
+: >"$scratch/held"
 setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=one,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
 caller=$!
 disown
-comes 10 grep -q holding "$scratch/held"
-group=$(find /sys/fs/cgroup -path "*/byoci-$BYOCI_NAMESPACE-0/box" \( -exec test -e {}/cpu.cfs_quota_us \; -o -exec test -e {}/cpu.max \; \) -print | head -n 1)
+comes 30 grep -q holding "$scratch/held"
+group=$(find /sys/fs/cgroup \( -path "*/byoci-$BYOCI_NAMESPACE-0/box" -o -name "lxc.payload.byoci-$BYOCI_NAMESPACE-0" \) \( -exec test -e {}/cpu.cfs_quota_us \; -o -exec test -e {}/cpu.max \; \) -print | head -n 1)
 like "$(cat "$group/cpu.cfs_quota_us" "$group/cpu.max" 2>/dev/null)" '^100000( 100000)?$' "by a quota of its control group"
 let_go "$caller"
 clean "(gone)"
@@ -133,5 +139,35 @@ else
 	like "$said" '^failed .*io.limit: control groups of version 1' "a limit that would not hold is refused"
 fi
 clean "nothing stays"
+
+# Shares of a disk: all is moved to one of the test's own, whose scheduler it may choose.
+worker_kill TERM
+loop=
+trap 'worker_kill 2>/dev/null; units_end; lxd_end; umount -l "$state" 2>/dev/null; [ -z "$loop" ] || losetup -d "$loop"; rm -rf "$scratch"' EXIT
+truncate -s "$(($(du -sm "$state" | cut -f1) * 2 + 64))M" "$scratch/disk"
+mkfs.ext4 -q "$scratch/disk" && loop=$(losetup -f --show "$scratch/disk") && mkdir "$scratch/moved" &&
+	mount "$loop" "$scratch/moved" && cp -a "$state/." "$scratch/moved" && umount "$scratch/moved" && mount "$loop" "$state" ||
+	bail_out "no disk of the test's own"
+worker_start || bail_out "$(cat "$scratch/worker.log")"
+echo none >"/sys/block/${loop#/dev/}/queue/scheduler"
+layer weighty <<<'echo holding; sleep 1000'
+try start=weighty,,"$layer" exec wait remove
+like "$said" '^failed .*\[job/weighty\] io.weight: nothing shares disk .*bfq .*scheduler: \[none\]' "a share that nothing would give is refused, with the remedy"
+is_unmounted() { [ -z "$(leftovers | grep -v " $state ")" ]; }
+ok "nothing stays" comes 10 is_unmounted || diag "$(leftovers)"
+if echo bfq >"/sys/block/${loop#/dev/}/queue/scheduler"; then
+	: >"$scratch/held"
+	setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=weighty,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
+	caller=$!
+	disown
+	comes 30 grep -q holding "$scratch/held" || diag "$(cat "$scratch/held" "$scratch/worker.log")"
+	weights=$(find /sys/fs/cgroup \( -path "*/byoci-$BYOCI_NAMESPACE-0/*bfq.weight" -o -path "*/lxc.payload.byoci-$BYOCI_NAMESPACE-0/*bfq.weight" \) -not -path '*/box/*' -exec cat {} +)
+	like "$weights" '^(default )?300$' "else the worker's group has it"
+	unlike "$(find /sys/fs/cgroup -path "*/byoci-$BYOCI_NAMESPACE-0/box/*bfq.weight" -exec cat {} +)" '300' "which is above what the worker sees"
+	let_go "$caller"
+	ok "(gone)" comes 10 is_unmounted || diag "$(leftovers)"
+else
+	diag "this kernel has no bfq"
+fi
 worker_kill TERM
 done_testing

@@ -36,9 +36,10 @@ space() {
 different() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
 space && host=$!
 space && world=$!
-trap 'worker_kill 2>/dev/null; kill -9 $host $world $servers 2>/dev/null; rm -rf "$scratch"' EXIT
+trap 'worker_kill 2>/dev/null; units_end; lxd_end; kill -9 $host $world $servers 2>/dev/null; rm -rf "$scratch"' EXIT
 in_host() { nsenter -t "$host" -n -- "$@"; }
 in_world() { nsenter -t "$world" -n -- "$@"; }
+in_host sysctl -q -w net.ipv4.ip_forward=0 # else that of this machine
 in_host ip link set lo up
 in_world ip link set lo up
 in_host ip link add up0 type veth peer name down0 netns "$world"
@@ -70,7 +71,7 @@ scope=(nsenter -t "$host" -n --)
 ok "byoci-worker starts where nat can't be" worker_start
 like "$(cat "$scratch/worker.log")" 'network = nat: this machine does not forward what comes by up0: sysctl net.ipv4.ip_forward=1' "and says why"
 
-ask='ask() { timeout 2 bash -c "exec 3<>/dev/tcp/$1/$2 && printf \"GET http://example.org/ HTTP/1.0\r\n\r\n\" >&3 && cat <&3" 2>&1 | grep -aE "^asked|502|refused|unreachable|does not" | head -n 1 | head -c 200 | sed "s|^|$1 $2: |"; }'
+ask='ask() { timeout '$((2 + patience / 4))' bash -c "exec 3<>/dev/tcp/$1/$2 && printf \"GET http://example.org/ HTTP/1.0\r\n\r\n\" >&3 && cat <&3" 2>&1 | grep -aE "^asked|502|refused|unreachable|does not" | head -n 1 | head -c 200 | sed "s|^|$1 $2: |"; }'
 
 # None.
 runs_as none none <<-SH
@@ -109,11 +110,12 @@ clean "and nothing of it stays"
 
 layer holder <<<'sleep 1000'
 mkfifo "$scratch/hold"
+: >"$scratch/held"
 setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=proxy,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
 caller=$!
 disown
 relay() { ps -o pid=,uid=,args= --ppid "$(jq -r .pid "$slots/0.json")" | awk '$2 == 65534 { print $1 }'; }
-comes 10 grep -q holding "$scratch/held"
+comes 30 grep -q holding "$scratch/held"
 relay=$(relay)
 ok "the relay runs as nobody" [ -n "$relay" ]
 is "$(grep -E '^(CapPrm|CapBnd|NoNewPrivs|Seccomp|Groups):' "/proc/$relay/status" | tr -s '\t \n' ' ' | sed 's/CapBnd: [0-9a-f]* //')" \
@@ -164,10 +166,11 @@ clean "and nothing else"
 layer one <<-'SH'
 	perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalPort => 80, Listen => 9); while (my $c = $s->accept) { print $c "asked by one\n"; close $c }'
 SH
+: >"$scratch/held"
 setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=nat,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
 caller=$!
 disown
-comes 10 grep -q holding "$scratch/held"
+comes 30 grep -q holding "$scratch/held"
 inside() { in_host ip -o link | grep -q "$bridge\.0"; }
 ok "one runs" comes 10 inside
 runs_as nat two <<-SH

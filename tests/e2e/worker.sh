@@ -12,7 +12,7 @@ done
 # A namespace of its own, in a root folder of its own; `daemon` is the slave's user.
 export BYOCI_NAMESPACE=w$$ BYOCI_ROOT=$scratch
 slave=daemon
-first=$((2000000000 + $$ % 400 * 327680)) # five slots: two, one for new backings, two that are kept
+ids_first=$((2000000000 + $$ % 400 * 327680)) # five slots: two, one for new backings, two that are kept
 state=$scratch/state
 socket=$scratch/run/worker/socket
 slots=$state/worker/slots
@@ -23,7 +23,7 @@ cat >"$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf" <<-CONF
 	state = $state
 	run = $scratch/run
 	slave.user = $slave
-	worker.ids.first = $first
+	worker.ids.first = $ids_first
 	worker.slots = 2
 	lxd.socket = $scratch/lxd/unix.socket
 	[backing/small]
@@ -51,24 +51,45 @@ cat >"$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf" <<-CONF
 CONF
 
 worker_pid=
-# Under systemd it needs a control group that is its own to divide, as its unit gives it.
-scope=()
-[ ! -d /run/systemd/system ] || scope=(systemd-run --quiet --scope -p Delegate=yes --)
+# Under systemd it is a unit, as set-up installs it, but that it is not started again by itself; its workers' groups are another's.
+units=/run/systemd/system
+unit=byoci-worker@$BYOCI_NAMESPACE.service
+groups=byoci-workers@$BYOCI_NAMESPACE.service
+units_begin() {
+	[ -d "$units" ] || return 0
+	install -m 755 "$build/bin/byoci-worker" "$scratch/byoci-worker"
+	sed "s,^ExecStart=.*,ExecStart=$scratch/byoci-worker -n %i,; s,^Restart=.*,Restart=no," "$checkout/setup/units/byoci-worker@.service" >"$units/$unit"
+	printf '[Service]\n%s\n' "Environment=BYOCI_ROOT=$scratch" "StandardError=append:$scratch/worker.log" >>"$units/$unit"
+	cp "$checkout/setup/units/byoci-workers@.service" "$units/$groups"
+	systemctl daemon-reload && systemctl start "$groups"
+	[ ! -e /sys/kernel/security/apparmor/profiles ] || apparmor_parser -r "$checkout/setup/apparmor/byoci-worker"
+}
+units_end() {
+	rmdir "/sys/fs/cgroup/byoci.slice/$groups"/{init.scope,} 2>/dev/null # without systemd it is byoci-worker who makes it
+	[ -e "$units/$groups" ] || return 0
+	systemctl stop "$unit" "$groups"
+	rm -f "${units:?}/$unit" "$units/$groups"
+}
+scope=() # what starts it in another way
 worker_start() {
-	"${scope[@]}" "$build/bin/byoci-worker" -n "$BYOCI_NAMESPACE" 2>>"$scratch/worker.log" </dev/null &
-	worker_pid=$!
+	if [ -d "$units" ] && [ "${#scope[@]}" -eq 0 ]; then
+		systemctl start "$unit" && worker_pid=$(systemctl show -P MainPID "$unit")
+	else
+		"${scope[@]}" "$build/bin/byoci-worker" -n "$BYOCI_NAMESPACE" >>"$scratch/worker.log" 2>&1 </dev/null &
+		worker_pid=$!
+	fi
 	comes 10 [ -S "$socket" ] && comes 10 listening
 }
 listening() { grep -q "listening" "$scratch/worker.log"; }
 worker_kill() {
 	kill "-${1:-TERM}" "$worker_pid" 2>/dev/null
-	wait "$worker_pid" 2>/dev/null
+	wait "$worker_pid" 2>/dev/null || [ ! -d "$units" ] || comes 10 not kill -0 "$worker_pid"
 	rm -f "$scratch/worker.log.old"
 	mv "$scratch/worker.log" "$scratch/worker.log.old"
 }
 # comes SECONDS COMMAND…: becomes true within that time.
 comes() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * patience))
 	shift
 	until "$@" 2>/dev/null; do
 		[ "$SECONDS" -lt "$end" ] || return 1
@@ -84,7 +105,9 @@ let_go() {
 		comes 10 not kill -0 "$pid"
 	done
 }
-trap 'worker_kill 2>/dev/null; rm -rf "$scratch"' EXIT
+lxd_end() { :; } # of its own, where the workers are LXD's
+trap 'worker_kill 2>/dev/null; units_end; rm -rf "$scratch"' EXIT
+units_begin
 
 # try STEP…: what tests/tool/worker-try says, as the slave's user, is in $said.
 as() {
@@ -93,7 +116,7 @@ as() {
 install -m 755 "$build/tool/worker-try" "$scratch/worker-try"
 try() {
 	status=0
-	said=$(as "$slave" timeout 60 "$scratch/worker-try" "$socket" "$@" 2>&1 </dev/null) || status=$?
+	said=$(as "$slave" timeout -k 5 $((60 * patience)) "$scratch/worker-try" "$socket" "$@" 2>&1 </dev/null) || status=$?
 }
 # layer NAME: a folder with a workspace, whose test.sh is standard input.
 layer() {
@@ -112,13 +135,13 @@ runs() {
 }
 
 group_folders() { find /sys/fs/cgroup -maxdepth 8 -name "byoci-$BYOCI_NAMESPACE-*" 2>/dev/null; }
-processes() { ps -eo uid=,pid=,args= | awk -v first="$first" '$1 >= first && $1 < first + 327680'; }
+processes() { ps -eo uid=,pid=,args= | awk -v first="$ids_first" '$1 >= first && $1 < first + 327680'; }
 handlers() { ps -o pid= --ppid "$worker_pid"; }
 leftovers() {
 	group_folders
 	processes
 	handlers
-	grep byoci /proc/self/mountinfo
+	grep byoci /proc/self/mountinfo | grep -vF " $cache/" # other tests of this machine make backings there
 	find "$slots" -name '*.json'
 	for lock in "$slots"/*.lock; do flock -n "$lock" true || echo "$lock is taken"; done
 }
@@ -130,6 +153,7 @@ cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/byoci-tests
 backing() {
 	digest=$("$scratch/worker-try" - digest="$1") || bail_out "no digest of the backing: $digest"
 	if [ -f "$cache/backing-$digest.tar" ]; then
+		touch "$cache/backing-$digest.tar" # which a virtual machine gets the newest of
 		mkdir "$state/worker/backings/$digest" && tar -C "$state/worker/backings/$digest" -xf "$cache/backing-$digest.tar" ||
 			bail_out "$cache/backing-$digest.tar cannot be unpacked"
 	fi

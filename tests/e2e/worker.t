@@ -61,7 +61,7 @@ like "$said" '^in /workspace as 0:0$' "the tests run in /workspace, as root"
 like "$said" '^workspace of 0:0$' "and own the tree"
 like "$said" '^files of root: 0$' "and the system"
 like "$said" '^CI=true HOME=/root LANG=C.UTF-8 PATH=[^ ]* (USER=root )?container=lxc $' "their environment is small"
-like "$said" "^ids:  ?0 $first 65536$" "root is not root"
+like "$said" "^ids:  ?0 $ids_first 65536$" "root is not root"
 like "$said" '^groups:0$' "they have no group of ours"
 like "$said" '^NoNewPrivs: 1 Seccomp: 2' "they can't gain privileges"
 like "$said" '^CapBnd:.00000000a0040[0-9a-f]{3}$' "and have few"
@@ -171,7 +171,7 @@ hold() {
 	handler=$(jq -r .pid "$slots/$3.json")
 }
 # The command runs in slot N.
-runs_in() { processes | awk -v n=$((first + $1 * 65536)) '$1 >= n && $1 < n + 65536' | grep -q 'sleep 1000'; }
+runs_in() { processes | awk -v n=$((ids_first + $1 * 65536)) '$1 >= n && $1 < n + 65536' | grep -q 'sleep 1000'; }
 
 rm "$layer/workspace/bomb"
 hold 1 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 0

@@ -1,5 +1,6 @@
 #!/bin/bash
-# What hostile tests may leave where artefacts are taken from: nothing comes out but plain files of the workspace, within the limits.
+# What hostile tests may leave where artefacts are taken from: nothing comes out but plain files of the workspace, within the limits (promises
+# 8 and 11).
 # shellcheck disable=SC2154
 # shellcheck source=tests/e2e/worker.sh
 . "$(dirname "$0")/../e2e/worker.sh"
@@ -89,7 +90,7 @@ like "$notes" '^there are more files than artefacts.count allows: the rest is le
 ok "in time" test $(($(date +%s%N) - begin)) -lt 30000000000
 ok "in few words" test "$(wc -l <<<"$notes")" -lt 40
 
-# Asked for at the wrong time, or with the wrong descriptors.
+# Promise 8: asked for at the wrong time, or with the wrong descriptors.
 layer early <<<'echo x >x'
 try start=keeping,,"$layer" collect=/dev/null,/dev/null
 like "$said" "collect can't be done now: the worker waits for its command" "nothing comes out before the end" || diag "$said"
@@ -102,14 +103,14 @@ try start=keeping,,"$layer" stop collect="$scratch/files.fifo,$scratch/notes.fif
 # shellcheck disable=SC2086
 wait $readers
 is "$(cpio -t --quiet <"$scratch/stopped.cpio")" "test.sh" "what a stopped worker has can be kept"
-# Somebody who asks and does not read, then goes away.
+# Promise 11: somebody who asks and does not read, then goes away.
 layer silent <<<'head -c 900000 /dev/zero >big'
 exec 8<>"$scratch/files.fifo" 9<>"$scratch/notes.fifo"
 setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=keeping,,"$layer" exec wait \
 	collect="$scratch/files.fifo,$scratch/notes.fifo" > >(cat >"$scratch/silent.said") 2>&1 &
 caller=$!
 disown
-walks() { ps -eo uid=,comm= | awk -v first="$first" '$1 >= first && $1 < first + 131072 && $2 ~ /byoci-worker/ { found = 1 } END { exit !found }'; }
+walks() { ps -eo uid=,comm= | awk -v first="$ids_first" '$1 >= first && $1 < first + 131072 && $2 ~ /byoci-worker/ { found = 1 } END { exit !found }'; }
 ok "what looks for files is root of the worker only" comes 20 walks || diag "$(processes; cat "$scratch/silent.said"; tail -n 3 "$scratch/worker.log")"
 let_go "$caller"
 exec 8<&- 9<&-

@@ -1,17 +1,14 @@
 #!/bin/bash
 # A whole namespace, and a proposal whose tests try to get at what is not theirs: credentials, sockets, ports, verdicts, people's
-# terminals, other users' files, and all that the machine has. Each case says which promise it holds (DESIGN §4); the host is well
+# terminals, other users' files, and all that the machine has. Each case says which promise it holds (doc/ARCHITECTURE.md); the host is well
 # afterwards.
 # shellcheck disable=SC2154
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/../e2e/lib.sh"
 [ "$(id -u)" -eq 0 ] || skip_all "setup/byoci needs root"
 
-e2e_remove
-e2e_setup selftest --no-sample -O job/unit:tests.limit=20s -O job/unit:output.limit=256K -O job/unit:memory=128M -O job/unit:disk=32M \
+stands_up --no-sample -O "job/unit:tests.limit=$((20 * patience))s" -O job/unit:output.limit=256K -O job/unit:memory=128M -O job/unit:disk=32M \
 	-O job/unit:processes=64
-is "$status" 0 "setup/byoci stands a namespace up" || bail_out "$(tail -n 30 <<<"$said")"
-e2e_places
 before=$(main_now)
 
 # tries NAME: a proposal with standard input as tests/tries, approved; it comes to an end and must not have landed. Its output, as people
@@ -67,7 +64,7 @@ tries doors <<-SH
 			print "reached: \$host:\$port\\n" if IO::Socket::INET->new(PeerAddr => \$host, PeerPort => \$port, Timeout => 0.2);
 		}
 	}
-	for my \$path (map { ("/run/byoci/$namespace/\$_/socket", "$run/\$_/socket") } qw(brain slave land worker)) {
+	for my \$path (map { ("/run/byoci/$namespace/\$_/socket", "$run/\$_/socket") } qw(brain slave land approval worker)) {
 		print "reached: \$path\\n" if IO::Socket::UNIX->new(Peer => \$path);
 	}
 	for (\`cat /proc/net/unix\`) { print "reached: abstract \$_" if /@/ }

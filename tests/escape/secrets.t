@@ -1,6 +1,6 @@
 #!/bin/bash
 # A project's secrets: there for the tests of an approved build, and nowhere else: not on the host's paths, in output, artefacts,
-# environments or processes, and gone with the worker.
+# environments or processes, and gone with the worker (promises 8 and 9).
 # shellcheck disable=SC2154
 # shellcheck source=tests/e2e/worker.sh
 . "$(dirname "$0")/../e2e/worker.sh"
@@ -46,7 +46,7 @@ cat >>"$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf" <<-CONF
 CONF
 worker_start || bail_out "$(cat "$scratch/worker.log")"
 
-# Where the host could show a value: every process, and what is mounted or written.
+# Promise 8: where the host could show a value: every process, and what is mounted or written.
 on_host() {
 	grep -rlaF -f "$scratch/secrets/values" --exclude-dir=secrets "$scratch" /run /tmp /var/log 2>/dev/null
 	cat /proc/[0-9]*/{environ,cmdline} 2>/dev/null | grep -caF -f "$scratch/secrets/values" | grep -v '^0$'
@@ -90,17 +90,17 @@ clean "and nothing of the worker is left"
 is "$(on_host)" "" "nor of the secrets"
 is "$(find "$scratch/seen" | sort | tr '\n' ' ')" "$scratch/seen $scratch/seen/workspace $scratch/seen/workspace/test.sh " "the tree of the slave has none of it"
 
-# While it runs.
+# Promise 8: while it runs.
 while_it_runs running <<<'echo waiting; while [ ! -e /workspace/go ]; do sleep 0.1; done'
 ok "a worker with secrets runs" grep -q '^waiting$' "$scratch/running.said" || diag "$(cat "$scratch/running.said")"
 is "$(on_host)" "" "nothing on the host shows them meanwhile"
 is "$(find "$scratch" -xdev -path "$scratch/secrets" -prune -o -name token -print)" "" "and no path has them"
-kill -9 "$(ps -eo uid=,pid=,args= | awk -v first="$first" '$1 == first && /sleep|test.sh/ { print $2; exit }')" 2>/dev/null
+kill -9 "$(ps -eo uid=,pid=,args= | awk -v first="$ids_first" '$1 == first && /sleep|test.sh/ { print $2; exit }')" 2>/dev/null
 pkill -9 -P "$(ps -o pid= --ppid "$worker_pid" | head -n 1)" 2>/dev/null
 wait "$said_by"
 clean "a worker that dies takes them along"
 
-# Artefacts.
+# Promise 8: artefacts.
 mkfifo -m 600 "$scratch/files.fifo" "$scratch/notes.fifo"
 chown "$slave" "$scratch"/*.fifo
 layer keeping <<-'SH'
@@ -116,7 +116,7 @@ is "$(grep -caF -f "$scratch/secrets/values" "$scratch/kept")" 0 "without a valu
 is "$(cpio -i --quiet --to-stdout out/copy <"$scratch/kept")" "$(tr -c '\n' '*' <<<"$token")" "which is masked"
 is "$(cpio -i --quiet --to-stdout token <"$scratch/kept" | wc -c)" 0 "and where one was, nothing is"
 
-# What is refused.
+# Promise 8: what is refused.
 refuses() { # PROJECT PATTERN WHAT
 	layer "$1" <<<'cat /run/secrets/* 2>/dev/null; echo ran'
 	try start=script,,"$layer" secrets="$1"
@@ -138,9 +138,9 @@ like "$said" 'there are secrets in the worker already' "and once is enough"
 try start=both,,"$layer" secrets=sample
 like "$said" 'both is no job of the project sample' "a job that is not the project's gets none"
 
-# The ends that a filter could hold up.
+# Promise 9: the ends that a filter could hold up.
 layer flood <<<'while :; do cat /run/secrets/token; done'
-said=$(as "$slave" timeout 60 "$scratch/worker-try" "$socket" start=script,,"$layer" secrets=sample exec stop wait remove 2>&1 </dev/null | tail -n 3)
+said=$(as "$slave" timeout $((60 * patience)) "$scratch/worker-try" "$socket" start=script,,"$layer" secrets=sample exec stop wait remove 2>&1 </dev/null | tail -n 3)
 like "$said" '^ended with 137 ' "a flood of secrets is stopped as any other" || diag "$said"
 unlike "$said" "$token" "and masked to its end"
 layer last <<<'head -c 300000 /dev/zero | tr "\0" x; echo; echo the last line'

@@ -1,6 +1,6 @@
 /* A test report in XML. */
-#include "slaves/test/junit.h"
 #include "fuzz.h"
+#include "slaves/record/junit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {

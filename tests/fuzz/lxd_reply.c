@@ -1,5 +1,5 @@
 /* What somebody answers where LXD should be. */
-#include "slaves/worker/lxd_reply.h"
+#include "slaves/lxd/lxd_reply.h"
 
 #include "fuzz.h"
 

@@ -1,6 +1,6 @@
 /* What comes out of a worker, in whatever parts. */
-#include "slaves/common/newc.h"
 #include "fuzz.h"
+#include "slaves/common/newc.h"
 
 struct seen {
 	int64_t left;

@@ -1,6 +1,6 @@
 /* What a test writes, on its way into logs and pages: printable UTF-8 comes out, whatever went in. */
-#include "slaves/common/output.h"
 #include "fuzz.h"
+#include "slaves/common/output.h"
 
 #include <jansson.h>
 

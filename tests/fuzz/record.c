@@ -1,6 +1,6 @@
 /* A signed record as it lies in a repository, before its signature is looked at. */
-#include "ctl/record.h"
 #include "forge/proposal.h"
+#include "git/record.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)

@@ -1,6 +1,6 @@
 /* allowed_signers up to a NUL, and behind it the bytes of an ssh signature of the line below. */
 #include "base/crypto.h"
-#include "ctl/sshsig.h"
+#include "git/sshsig.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)

@@ -1,5 +1,5 @@
 /* A test report in subunit's packets: as it comes, and with the input in a packet whose length and sum are right. */
-#include "slaves/test/subunit.h"
+#include "slaves/record/subunit.h"
 #include <zlib.h>
 #include "fuzz.h"
 

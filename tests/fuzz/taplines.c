@@ -1,6 +1,6 @@
 /* A test report in TAP. */
-#include "slaves/test/taplines.h"
 #include "fuzz.h"
+#include "slaves/record/taplines.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {

@@ -1,6 +1,6 @@
 /* A packet on the worker socket, which root reads. The first byte is how many descriptors came with it. */
-#include "slaves/worker/worker_wire.h"
 #include "fuzz.h"
+#include "slaves/worker/worker_wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {

@@ -74,20 +74,24 @@ sub functions {
 	return @found;
 }
 
-# What the check finds in a file as it would be with the plant in it: in a temporary copy that has only this file.
+# What the check finds in a file as it would be with the plant in it: in a temporary copy that has only this file, and those that the
+# plant names besides.
 sub planted {
 	my ($check, $plant) = @_;
-	my ($what, $path, $text) = @$plant;
-	my $root   = tempdir(CLEANUP => 1);
-	my $before = -e $path ? slurp($path) : '';
-	make_path("$root/" . dirname($path));
-	open my $out, '>', "$root/$path" or die "$path: $!\n";
-	print $out ref $text ? $text->($before) : $before . $text;
-	close $out;
+	my ($what, $path, @rest) = @$plant;
+	my $root = tempdir(CLEANUP => 1);
+	for (my @pairs = ($path, @rest); my ($to, $text) = splice @pairs, 0, 2;) {
+		my $before = -e $to ? slurp($to) : '';
+		make_path("$root/" . dirname($to));
+		open my $out, '>', "$root/$to" or die "$to: $!\n";
+		print $out ref $text ? $text->($before) : $before . $text;
+		close $out;
+	}
 	ok((scalar grep { /^\Q$path\E\b/ } $check->($root)), "it catches: $what");
 }
 
-# $check->($root) returns "path:line: what is wrong" for each finding. A plant is [what, path, text to append or function].
+# $check->($root) returns "path:line: what is wrong" for each finding. A plant is [what, path, text to append or function], then
+# more paths and texts.
 # A file that breaks the rule already shows nothing, so plants are new files wherever possible.
 sub lint {
 	my ($name, $check, @plants) = @_;

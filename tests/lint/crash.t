@@ -1,13 +1,13 @@
 #!/usr/bin/perl
 # Crash points (brain/base/crash.h): each has a name of its own and is a case of tests/e2e/crash.t or, what Launchpad is told,
-# tests/e2e/launchpad-crash.t, which have no other ones.
+# tests/e2e/launchpad-crash.t, or, what a master does, tests/e2e/jenkins-crash.t, which have no other ones.
 use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use Lint;
 
-my @cases = qw(tests/e2e/crash.t tests/e2e/launchpad-crash.t);
+my @cases = qw(tests/e2e/crash.t tests/e2e/launchpad-crash.t tests/e2e/jenkins-crash.t);
 
 sub check {
 	my ($root) = @_;

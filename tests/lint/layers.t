@@ -6,7 +6,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use Lint;
 
-my @order = qw(base conf loop forge store calls intake proposal gate build landing report www ctl);
+my @order = qw(base conf loop forge master store calls intake proposal gate build landing report www verb git launchpad jobs ctl);
 my %rank  = map { $order[$_] => $_ } 0 .. $#order;
 $rank{main} = @order;
 
@@ -15,7 +15,7 @@ my %slaves    = map { $_ => 1 } qw(base conf loop forge slaves);
 my @forbidden = qw(loop/httpd.h);
 
 # The rooms of slaves/; its mains are right of them all.
-my @rooms = qw(common tree worker test land);
+my @rooms = qw(common tree confine lxd cage backing worker record test serve land agent);
 my %room  = map { $rooms[$_] => $_ } 0 .. $#rooms;
 
 # A system header and the only files that may include it.
@@ -24,14 +24,14 @@ my @only = (
 	[qr{^curl/},                  'brain/loop/http.c'],
 	[qr{^microhttpd\.h$},         'brain/loop/httpd_inner.h'],
 	[qr{^openssl/},               'brain/base/crypto.c'],
-	[qr{^libwebsockets\.h$},      'slaves/worker/lxd_exec.c'],
-	[qr{^lxc/},                   'slaves/worker/lxc.c'],
-	[qr{^archive},                'slaves/worker/unpack.c'],
+	[qr{^libwebsockets\.h$},      'slaves/lxd/lxd_exec.c'],
+	[qr{^lxc/},                   'slaves/cage/lxc.c'],
+	[qr{^archive},                'slaves/backing/unpack.c'],
 	[qr{^systemd/},               'brain/loop/loop.c'],
 	[qr{^(ini_|collection)},      'brain/conf/ini.c'],
-	[qr{^expat\.h$},              'slaves/test/junit.c'],
-	[qr{^zlib\.h$},               'slaves/test/subunit.c'],
-	[qr{^(seccomp|sys/capability)\.h$}, 'slaves/worker/lxc.c'],
+	[qr{^expat\.h$},              'slaves/record/junit.c'],
+	[qr{^zlib\.h$},               'slaves/record/subunit.c'],
+	[qr{^(seccomp|sys/capability)\.h$}, 'slaves/cage/lxc.c'],
 );
 
 sub includes {
@@ -84,6 +84,8 @@ sub check {
 lint('includes keep to the layers', \&check,
 	['a lower layer that includes a higher one', 'brain/base/planted.c', qq{#include "conf/conf.h"\n}],
 	['the store that asks the gate',             'brain/store/planted.c', qq{#include "gate/gate.h"\n}],
+	['a client of masters that knows the store', 'brain/master/planted.c', qq{#include "store/store.h"\n}],
+	['a slave that includes it',                 'slaves/planted.c', qq{#include "master/master.h"\n}],
 	['a slave that includes the store',          'slaves/planted.c', qq{#include "store/store.h"\n}],
 	['a slave that includes the HTTP server',    'slaves/planted.c', qq{#include "loop/httpd.h"\n}],
 	['a test of the slave that lands',           'slaves/test/planted.c', qq{#include "slaves/land/land.h"\n}],

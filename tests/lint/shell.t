@@ -6,7 +6,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use Lint;
 
-sub first { return (Lint::lines($_[0]))[0] }
+sub first { return (Lint::lines($_[0]))[0] // '' }
 
 # Not asked: functions that are called by a trap or by name (SC2317), with optional arguments (SC2119, SC2120), `a && b || c`
 # (SC2015), and quoted text for another program (SC2016).

@@ -153,6 +153,7 @@ static void take(struct fake *fake, const struct worker_request *request, const 
 	case WORKER_DISCARD:
 	case WORKER_SHELL:
 	case WORKER_TERMINAL:
+	case WORKER_COPY:
 	case WORKER_BUILD_BACKING:
 	case WORKER_REFRESH_BACKING:
 	case WORKER_LIST_BACKINGS:

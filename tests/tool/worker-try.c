@@ -12,6 +12,7 @@
  *     secrets=PROJECT         has the project's secrets put into the worker
  *     keep=SECONDS            keeps it when its command has ended; discard removes a kept one of that build; shell, wait: with our
  *                             own descriptors 0, 1 and 2
+ *     copy=SECONDS            a copy of the kept worker of that build, for shell and wait
  *     collect=FILES,NOTES     has what the job keeps written into these two fifos
  *     hold                    waits for the end of standard input
  *     digest=BACKING          prints its digest as configured (BYOCI_ROOT, BYOCI_NAMESPACE); needs no worker: SOCKET may be -
@@ -245,6 +246,14 @@ static int step_shell(struct try *try, const char *value, struct err *err)
 	return worker_client_shell(try->client, try->build, (const int[]){STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}, err);
 }
 
+static int step_copy(struct try *try, const char *value, struct err *err)
+{
+	if (worker_client_copy(try->client, try->build, (uint32_t)strtoul(value ? value : "0", NULL, 10), err) < 0)
+		return -1;
+	puts("copied");
+	return 0;
+}
+
 static int step_hold(struct try *try, const char *value, struct err *err)
 {
 	char byte;
@@ -316,7 +325,7 @@ static const struct step {
 	{"build", step_build}, {"backing", step_backing}, {"start", step_start}, {"ready", step_ready},
 	{"attach", step_attach}, {"collect", step_collect}, {"secrets", step_secrets}, {"check", step_check}, {"reap", step_reap},
 	{"exec", step_exec}, {"wait", step_wait},
-	{"keep", step_keep}, {"discard", step_discard}, {"shell", step_shell},
+	{"keep", step_keep}, {"discard", step_discard}, {"copy", step_copy}, {"shell", step_shell},
 	{"stop", step_stop}, {"remove", step_remove}, {"hold", step_hold}, {"digest", step_digest}, {"raw", step_raw},
 };
 

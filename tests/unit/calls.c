@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "calls/turn.h"
 #include "tests/tap.h"
 
 /* What happened, in the order it did: one letter an event. */
@@ -11,6 +12,7 @@ static char trace[256];
 static struct brain brain;
 static struct calls_act *acts[8]; /* under way in the performer "slow" */
 static size_t act_count;
+static bool deaf;    /* "slow" does not hear that it is cancelled */
 static int failures; /* how often the next steps of "fails" fail */
 
 static void note(const char *what)
@@ -80,12 +82,16 @@ static void slow_begin(struct calls_act *act, const void *about)
 	(void)about;
 	note("b");
 	note(act->key);
+	if (act->unwanted)
+		note("u");
 	acts[act_count++] = act;
 }
 
 static void slow_cancel(struct calls_act *act)
 {
 	note("c");
+	if (deaf)
+		return;
 	calls_answer(act, OUTCOME_CANCELLED, "");
 }
 
@@ -207,6 +213,18 @@ static void cancels(void)
 	ok(calls_cancel(&brain, "slow", "none", &err) == 0, "one that is not there is no error");
 	turn(20);
 	seen("<4cancelled>c<3cancelled>", "both end as cancelled");
+	add("slow", "five", "8");
+	turn(20);
+	calls_again(acts[act_count - 1], 3600000, "not yet");
+	turn(20);
+	seen("b8", "one that is to be begun again in an hour");
+	ok(brain_begin(&brain, &err) == 0 && calls_cancel(&brain, "slow", "8", &err) == 0, "is cancelled");
+	turn(20);
+	seen("b8u", "it is begun at once, as unwanted: what was begun of it has to end");
+	calls_answer(acts[act_count - 1], OUTCOME_CANCELLED, "");
+	turn(20);
+	seen("<8cancelled>", "and ends");
+	act_count = 0;
 }
 
 static void lost(void)
@@ -293,13 +311,24 @@ static void restart(struct store *store)
 	turn(20);
 	seen("b7", "an act is under way when the brain ends");
 	calls_release(&brain);
-	brain_release(&brain);
+	turn_release(&brain);
 	seen("dd", "the performer lets go of it, and of the one before");
-	ok(brain_init(&brain, &err) == 0 && calls_init(&brain, performers, &err) == 0, "the brain begins again");
+	ok(turn_init(&brain, &err) == 0 && calls_init(&brain, performers, &err) == 0, "the brain begins again");
 	brain.store = store;
 	act_count = 0;
 	turn(20);
 	seen("b2b7", "and what was under way is begun again");
+	ok(brain_begin(&brain, &err) == 0 && calls_cancel(&brain, "slow", "7", &err) == 0, "it is cancelled");
+	deaf = true;
+	turn(20);
+	seen("c", "which is told, and not done");
+	calls_release(&brain);
+	turn_release(&brain);
+	seen("dd", "when the brain ends");
+	ok(turn_init(&brain, &err) == 0 && calls_init(&brain, performers, &err) == 0, "the brain begins once more");
+	act_count = 0;
+	turn(20);
+	seen("b2b7u", "and begins it as what nobody wants");
 }
 
 int main(void)
@@ -310,7 +339,7 @@ int main(void)
 	brain = (struct brain){.namespace = "unit", .root = "", .stages = stages, .started = clock_wall_ms()};
 	ok(loop_new(&brain.loop, &err) == 0 && store_open(&store, ":memory:", &err) == 0, "a brain without parts");
 	brain.store = store;
-	ok(brain_init(&brain, &err) == 0 && calls_init(&brain, performers, &err) == 0, "turns");
+	ok(turn_init(&brain, &err) == 0 && calls_init(&brain, performers, &err) == 0, "turns");
 	turn(20);
 	answers();
 	lanes();
@@ -321,7 +350,7 @@ int main(void)
 	left();
 	restart(store);
 	calls_release(&brain);
-	brain_release(&brain);
+	turn_release(&brain);
 	store_close(store);
 	loop_free(brain.loop);
 	return tap_done();

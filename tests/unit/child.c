@@ -75,6 +75,31 @@ static void test_large_input(void)
 	free(bytes);
 }
 
+static void test_one_feeds_another(void)
+{
+	struct child writer = {.in = -1, .out = -1, .err = -1, .argv = ARGV("sh", "-c", "head -c 1000000 /dev/zero; echo said >&2")};
+	struct child reader = {.in = -1, .out = -1, .err = -1, .argv = ARGV("wc", "-c")};
+	struct child_result wrote, read;
+	struct child_running writing, reading;
+	struct err err;
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		exit(1);
+	bool begun = child_begin(&writer, &(struct child_input){.to = &fds[1]}, &wrote, &writing, &err) == 0;
+	close(fds[1]);
+	begun = child_begin(&reader, &(struct child_input){.bytes = "x", .length = 1, .from = &fds[0]}, &read, &reading, &err) == 0 && begun;
+	close(fds[0]);
+	if (!ok(begun, "two programs, of which one feeds the other"))
+		exit(1);
+	ok(child_end(&reading, &err) == 0 && child_end(&writing, &err) == 0, "end");
+	is(read.out.data, "1000000\n", "all of it has come there");
+	ok(wrote.out.length == 0, "and not here");
+	is(wrote.err.data, "said\n", "what it says to people has");
+	child_result_release(&wrote);
+	child_result_release(&read);
+}
+
 static void test_missing(void)
 {
 	struct child child = {.in = -1, .out = -1, .err = -1, .argv = ARGV("no-such-program")};
@@ -335,6 +360,7 @@ int main(void)
 	tmp_make();
 	test_run();
 	test_large_input();
+	test_one_feeds_another();
 	test_missing();
 	test_environment();
 	test_descriptors();

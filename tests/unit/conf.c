@@ -197,8 +197,8 @@ static void test_section_errors(void)
 	is(wrong("[testing]\n[projct/p]\n"), "F:2: [projct/p]: no such kind of section; the nearest is [project/p]",
 		"a mistyped kind");
 	is(wrong("[wibble/p]\n"),
-		"F:1: [wibble/p]: no such section; there are [byoci], [NAMESPACE], [project/NAME], [job/NAME], [backing/NAME], [account/NAME] and "
-		"[slave/NAME]",
+		"F:1: [wibble/p]: no such section; there are [byoci], [NAMESPACE], [project/NAME], [job/NAME], [backing/NAME], [account/NAME], "
+		"[slave/NAME] and [master/NAME]",
 		"an unknown one");
 	is(wrong("[project]\n"), "F:1: [project]: a section of this kind has a name: [project/NAME]", "no name");
 	is(wrong("[git]\n"), "F:1: [git]: no namespace can have this name, because options begin with it",

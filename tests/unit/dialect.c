@@ -86,6 +86,7 @@ static void test_event(struct arena *arena)
 	is(found.proposals[0], "one", "that one");
 	ok(found.targets[0] && !found.targets[1], "one branch");
 	is(found.targets[0], "refs/heads/main", "that one");
+	ok(found.pushed[0] && !found.pushed[1] && strcmp(found.pushed[0], "one") == 0, "whose commit is another now");
 
 	static const char *const bad[] = {"", "x", "[]", "{}", "{\"repository\":1,\"refs\":[]}", "{\"repository\":\"a/b\"}",
 		"{\"repository\":\"a/b\",\"refs\":{}}", "{\"repository\":\"a/b\",\"refs\":[1]}", "{\"repository\":\"a/b\",\"refs\":[{}]}",
@@ -95,6 +96,9 @@ static void test_event(struct arena *arena)
 		ok(event(arena, "push", bad[i], &found, &err) < 0 && err.kind == ERR_INPUT, bad[i]);
 	ok(event(arena, "issue", body, &found, &err) < 0 && err.kind == ERR_INPUT, "another kind of event");
 	is(found.repository, "host/sample", "what was there stays");
+	ok(event(arena, "push", "{\"repository\":\"a/b\",\"refs\":[{\"ref\":\"refs/proposals/one/records/00\"}]}", &found, &err) == 0 &&
+			found.proposals[0] && !found.pushed[0],
+		"an approval pushes no commit");
 	ok(event(arena, "push", "{\"repository\":\"a/b\",\"refs\":[]}", &found, &err) == 0 && !found.proposals[0] &&
 			!found.targets[0],
 		"nothing pushed");
@@ -141,6 +145,22 @@ static int changed(struct arena *arena, const char *from, const char *to, struct
 	const char *text = arena_printf(arena, "%.*s%s%s", (int)(at - reply), reply, to, at + strlen(from));
 
 	return proposal(arena, text, strlen(text), found, err);
+}
+
+/* What is said of how it ended, which readings of before did not have. */
+static void test_ended(struct arena *arena)
+{
+	struct forge_proposal found = {.name = NULL};
+	struct err err;
+	static const char merged[] = "\"state\":\"merged\",\"merge\":\"" TIP "\",\"rejected\":7,";
+
+	ok(proposal(arena, reply, strlen(reply), &found, &err) == 0 && !found.merge && found.rejected == 0, "nothing is said of its end");
+	ok(changed(arena, "\"state\":\"open\",", merged, &found, &err) == 0 && found.state == FORGE_MERGED, "one that is merged");
+	is(found.merge, TIP, "by which commit");
+	ok(found.rejected == 7, "rejected under which approval");
+	ok(changed(arena, "\"state\":\"open\",", "\"state\":\"merged\",\"merge\":\"HEAD\",", &found, &err) < 0 &&
+			err.kind == ERR_INPUT,
+		"a merge that is no commit's id");
 }
 
 static void test_wrong(struct arena *arena)
@@ -201,6 +221,7 @@ int main(void)
 	test_signatures();
 	test_event(arena);
 	test_proposal(arena);
+	test_ended(arena);
 	test_wrong(arena);
 	test_mutations(arena);
 	arena_free(arena);

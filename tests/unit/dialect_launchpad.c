@@ -207,7 +207,7 @@ static const char *decided(struct arena *arena, struct record record, char why[s
 	return verdict.commit;
 }
 
-/* DESIGN promise 3. */
+/* promise 3. */
 static void test_approved_commit(struct arena *arena)
 {
 	static const struct {

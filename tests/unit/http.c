@@ -76,7 +76,7 @@ static const char *url(const struct world *world, const char *path)
 {
 	static char text[200];
 
-	snprintf(text, sizeof text, "http://127.0.0.1:%u%s", httpd_port(world->httpd), path);
+	snprintf(text, sizeof text, "http://127.0.0.1:%u%s", httpd_daemon_port(world->httpd), path);
 	return text;
 }
 
@@ -267,7 +267,7 @@ int main(void)
 	struct httpd_handler handler = {.end = on_end};
 
 	ok(loop_new(&world.loop, &err) == 0, "a loop");
-	world.httpd = httpd_new(world.loop, &config, &handler, &world, &err);
+	world.httpd = httpd_daemon_new(world.loop, &config, &handler, &world, &err);
 	world.http = http_new(world.loop, &err);
 	ok(world.httpd && world.http, "a server and a client");
 	replies(&world);
@@ -279,7 +279,7 @@ int main(void)
 	unix_socket(&world);
 	once(&world);
 	http_free(world.http);
-	httpd_free(world.httpd);
+	httpd_daemon_free(world.httpd);
 	loop_free(world.loop);
 	arena_free(world.arena);
 	return tap_done();

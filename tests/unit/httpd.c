@@ -157,7 +157,7 @@ static void turn(struct site *site)
 
 static int dial(const struct site *site)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)httpd_port(site->httpd)),
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)httpd_daemon_port(site->httpd)),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -369,7 +369,7 @@ static struct httpd *serve(struct site *site, int64_t deadline_ms, size_t unveri
 	struct err err = {0};
 	struct httpd_config config = {.listen = "127.0.0.1:0", .option = "hook.listen", .body_maximum = LIMIT,
 		.unverified_maximum = unverified, .deadline_ms = deadline_ms, .connections = connections};
-	struct httpd *httpd = httpd_new(site->loop, &config, &handler, site, &err);
+	struct httpd *httpd = httpd_daemon_new(site->loop, &config, &handler, site, &err);
 
 	if (!httpd)
 		ok(false, err.text);
@@ -440,7 +440,7 @@ static void deadlines(struct site *site)
 	ok(strncmp(reply, "HTTP/1.1 503", 12) == 0 && strstr(reply, "Retry-After"), "no answer in time is 503");
 	free(reply);
 	close(fd);
-	httpd_free(site->httpd);
+	httpd_daemon_free(site->httpd);
 }
 
 static void unverified(struct site *site)
@@ -462,7 +462,7 @@ static void unverified(struct site *site)
 	site->stop_at_gone = false;
 	ok(site->gone == site->begun, "a client that went away is gone");
 	expect(site, REQUEST("POST /b", "Content-Length: 15\r\n") "012345678901234", "202", "", "and its bytes count no more");
-	httpd_free(site->httpd);
+	httpd_daemon_free(site->httpd);
 }
 
 static void limits(struct site *site)
@@ -483,7 +483,7 @@ static void limits(struct site *site)
 	ok(strncmp(reply, "HTTP/1.1 202", 12) == 0, "until the first is gone");
 	free(reply);
 	close(second);
-	httpd_free(site->httpd);
+	httpd_daemon_free(site->httpd);
 }
 
 /* Many who listen to streams and say nothing more: others find room all the same. */
@@ -513,7 +513,7 @@ static void crowd(struct site *site)
 	expect(site, REQUEST("GET /", ""), "202", "taken", "and others are served");
 	for (int i = 0; i <= STREAMS; i++)
 		close(fds[i]);
-	httpd_free(site->httpd);
+	httpd_daemon_free(site->httpd);
 	ok(site->gone == site->begun, "all are gone at the end");
 }
 
@@ -536,7 +536,7 @@ static void waiting(struct site *site)
 	ok(strstr(reply, "at last") != NULL, "and is answered then");
 	free(reply);
 	close(fd);
-	httpd_free(site->httpd);
+	httpd_daemon_free(site->httpd);
 }
 
 static void ending(struct site *site)
@@ -548,15 +548,15 @@ static void ending(struct site *site)
 	int fd;
 
 	site->httpd = serve(site, 0, 0, 0);
-	snprintf(taken, sizeof taken, "127.0.0.1:%u", httpd_port(site->httpd));
+	snprintf(taken, sizeof taken, "127.0.0.1:%u", httpd_daemon_port(site->httpd));
 	config.listen = taken;
-	ok(!httpd_new(site->loop, &config, &handler, site, &err) && err.kind == ERR_BUSY, "an address that is taken");
+	ok(!httpd_daemon_new(site->loop, &config, &handler, site, &err) && err.kind == ERR_BUSY, "an address that is taken");
 	ok(strstr(err.text, "hook.listen") && strstr(err.text, taken), "is named with its option");
 	config.listen = "somewhere";
-	ok(!httpd_new(site->loop, &config, &handler, site, &err) && err.kind == ERR_CONFIG, "what is no address is refused");
+	ok(!httpd_daemon_new(site->loop, &config, &handler, site, &err) && err.kind == ERR_CONFIG, "what is no address is refused");
 	fd = dial(site);
 	free(talk(site, fd, held, sizeof held - 1, NULL));
-	httpd_free(site->httpd);
+	httpd_daemon_free(site->httpd);
 	fcntl(fd, F_SETFL, 0);
 	ok(recv(fd, piece, sizeof piece - 1, 0) > 0 && strncmp(piece, "HTTP/1.1 503", 12) == 0,
 		"a request that waits at the end gets 503");
@@ -568,10 +568,10 @@ static void ending(struct site *site)
 	site->said_all = false;
 	fd = dial(site);
 	free(talk(site, fd, REQUEST("GET /stream", ""), sizeof(REQUEST("GET /stream", "")) - 1, "x"));
-	httpd_free(site->httpd);
+	httpd_daemon_free(site->httpd);
 	ok(site->gone == site->begun, "a stream that goes on at the end is gone");
 	close(fd);
-	httpd_free(NULL);
+	httpd_daemon_free(NULL);
 }
 
 int main(void)
@@ -588,7 +588,7 @@ int main(void)
 	later(&site);
 	files(&site);
 	streams(&site);
-	httpd_free(site.httpd);
+	httpd_daemon_free(site.httpd);
 	deadlines(&site);
 	unverified(&site);
 	limits(&site);

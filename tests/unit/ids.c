@@ -1,4 +1,4 @@
-#include "slaves/worker/ids.h"
+#include "slaves/cage/ids.h"
 
 #include <string.h>
 #include <sys/stat.h>

@@ -1,8 +1,8 @@
 #include "base/jsonget.h"
 
 #include <stdlib.h>
+#include <time.h>
 
-#include "base/clock.h"
 #include "tests/tap.h"
 
 static bool refused(const char *text, const char *wanted)
@@ -117,16 +117,15 @@ static void test_hostile(void)
 	size_t size = 25 * 1024 * 1024;
 	char *text = malloc(size);
 	struct err err;
-	int64_t start, took;
+	clock_t start;
 
 	for (size_t i = 0; i < size; i++)
 		text[i] = "[],"[i % 3];
 	memcpy(text, "[[]", 3);
 	text[size - 1] = ']';
-	start = clock_monotonic_us();
+	start = clock(); /* of this process: a busy machine makes nothing of it longer */
 	ok(!jsonget_parse(text, size, 100000, &err) && err.kind == ERR_INPUT, "25 MB of [], are refused");
-	took = clock_monotonic_us() - start;
-	ok(took < 100000, "… within 100 ms");
+	ok(clock() - start < CLOCKS_PER_SEC / 10, "… within 100 ms");
 	memset(text, '"', size);
 	ok(!jsonget_parse(text, size, 100000, &err) && err.kind == ERR_INPUT, "so are 25 MB of quotes");
 	memset(text, '\\', size);

@@ -1,5 +1,5 @@
 /* What a reader of Launchpad remembers: kept and found again, and nothing when it was harmed. */
-#include "ctl/launchpad_memory.h"
+#include "launchpad/launchpad_memory.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>

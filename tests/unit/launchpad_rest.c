@@ -1,5 +1,5 @@
 /* What is sent to Launchpad: texts quoted as JSON, choices as they are, all of it escaped. */
-#include "ctl/launchpad_rest.h"
+#include "launchpad/launchpad_rest.h"
 
 #include "tests/tap.h"
 

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/sock.h"
@@ -66,6 +68,10 @@ static void on_request(void *cookie, struct lines *lines, const json_t *message,
 		server->flooded = lines;
 		server->left = (int)json_integer_value(json_object_get(message, "flood"));
 		flood(server);
+	}
+	if (json_object_get(message, "file")) {
+		server->sent = lines_send_descriptor(lines, json_pack("{s:s}", "file", "yes"), STDIN_FILENO);
+		loop_stop(server->loop);
 	}
 	if (json_object_get(message, "overrun"))
 		while (lines_send(lines, large()) == 0)
@@ -259,6 +265,30 @@ static void blocking(void)
 	close(ends[0]);
 }
 
+static void descriptor(struct server *server)
+{
+	static const char question[] = "{\"file\":1}\n", answer[] = "{\"file\":\"yes\"}\n";
+	int descriptors[SOCK_DESCRIPTORS], client;
+	struct stat there, ours;
+	size_t count = 0;
+	struct err err = {0};
+	char text[100];
+
+	client = sock_connect(path, SOCK_STREAM, &err);
+	ok(client >= 0 && sock_send(client, question, strlen(question), NULL, 0, &err) == 0, "who asks for a file");
+	run(server->loop);
+	ok(server->sent == 0 && sock_receive(client, text, sizeof text, descriptors, &count, &err) == (ssize_t)strlen(answer) &&
+			memcmp(text, answer, strlen(answer)) == 0, "gets a line");
+	ok(count == 1 && fstat(descriptors[0], &there) == 0 && fstat(STDIN_FILENO, &ours) == 0 && there.st_ino == ours.st_ino,
+		"and with it the file");
+	if (count == 1)
+		close(descriptors[0]);
+	server->await = 1;
+	close(client);
+	run(server->loop);
+	server->await = 0;
+}
+
 int main(void)
 {
 	char folder[] = "/tmp/byoci-lines-XXXXXX";
@@ -277,6 +307,7 @@ int main(void)
 	back_pressure(&server, &client);
 	overrun(&server);
 	hostiles(&server);
+	descriptor(&server);
 	ok(!lines_serve(server.loop, path, on_accept, on_request, &server, &err) && err.kind == ERR_BUSY, "a second one is refused");
 	blocking();
 	connect_to(&client, 1, json_pack("{s:i}", "n", 1));

@@ -1,5 +1,5 @@
 /* What LXD answers, as it is meant, and as it should never be. */
-#include "slaves/worker/lxd_reply.h"
+#include "slaves/lxd/lxd_reply.h"
 
 #include "tests/tap.h"
 
@@ -133,6 +133,7 @@ int main(void)
 	ok(!streams("{\"fds\":{\"0\":\"a0\",\"1\":\"b1\",\"2\":\"c2\"}}", secrets), "not one too few");
 	ok(!streams("{\"fds\":{\"0\":\"\",\"1\":\"b1\",\"2\":\"c2\",\"control\":\"d3\"}}", secrets), "not without a secret");
 	ok(!streams("{\"fds\":{\"0\":\"a&project=b\",\"1\":\"b1\",\"2\":\"c2\",\"control\":\"d3\"}}", secrets), "nor one that says more");
+	ok(!streams("{\"fds\":{\"0\":\"a0\",\"control\":\"d3\"}}", secrets), "nor those of a terminal");
 	ok(status("{\"return\":0}") == 0 && status("{\"return\":255}") == 255, "exit statuses");
 	ok(status("{\"return\":-1}") == -1 && status("{\"return\":256}") == -1, "and what is none");
 	ok(status("{\"return\":\"0\"}") == -1 && status("{}") == -1 && status("null") == -1, "a command that ended without saying how is no success");

@@ -1,4 +1,4 @@
-#include "slaves/worker/nat.h"
+#include "slaves/confine/nat.h"
 
 #include <string.h>
 

@@ -56,6 +56,16 @@ static const struct row rows[] = {
 	{"read again as wished, not approved any more", {OPEN, .live = ITEM("rereading", A, 5)}, POLICY_REMOVE, "not approved"},
 	{"held", {APPROVED(A, 5), .live = ITEM("held", A, 5)}, POLICY_NOTHING, NULL},
 	{"held, and approved once more", {APPROVED(A, 6), .live = ITEM("held", A, 5)}, POLICY_RELEASE, "approved once more"},
+	{"rejected by hand under this approval", {APPROVED(A, 5), .rejected = 5}, POLICY_NOTHING, "was rejected"},
+	{"rejected by hand, and approved once more", {APPROVED(A, 6), .rejected = 5}, POLICY_QUEUE, "queued"},
+	{"rejected by hand while queued", {APPROVED(A, 5), .rejected = 5, .live = ITEM("queued", A, 5)}, POLICY_REJECTED, "as its report says"},
+	{"rejected by hand while tested", {APPROVED(A, 5), .rejected = 5, .live = ITEM("building", A, 5)}, POLICY_REJECTED, "as its report says"},
+	{"rejected by hand, and read again as wished", {APPROVED(A, 5), .rejected = 6, .live = ITEM("rereading", A, 5)}, POLICY_REJECTED,
+		"as its report says"},
+	{"rejected by hand while held", {APPROVED(A, 5), .rejected = 5, .live = ITEM("held", A, 5)}, POLICY_REJECTED, "as its report says"},
+	{"rejected by hand, and queued by a newer approval", {APPROVED(A, 6), .rejected = 5, .live = ITEM("queued", A, 6)}, POLICY_NOTHING, NULL},
+	{"rejected by hand while landing: the land daemon decides", {APPROVED(A, 5), .rejected = 5, .live = ITEM("landing", A, 5)},
+		POLICY_NOTHING, NULL},
 	{"landed before", {APPROVED(A, 5), .last = ITEM("landed", A, 5)}, POLICY_NOTHING, "landed already"},
 	{"landed before, another commit now", {APPROVED(B, 6), .last = ITEM("landed", A, 5)}, POLICY_QUEUE, "queued"},
 	{"rejected before", {APPROVED(A, 5), .last = ITEM("rejected", A, 5)}, POLICY_NOTHING, "was rejected"},
@@ -108,6 +118,12 @@ static void delays(void)
 	ok(policy_delay_ms(trouble) == -1, "each delay is longer than the one before, and there is an end");
 	ok(trouble > 3 && trouble < 12, "after a few");
 	ok(last <= 600000, "none is over ten minutes");
+	ok(policy_wait_ms(90, 0) == 90000, "who asks for time gets it");
+	ok(policy_wait_ms(86400, 5000) == 3600000, "an hour at a time");
+	ok(policy_wait_ms(1, 0) == policy_delay_ms(1), "and is not asked all the time");
+	ok(policy_wait_ms(0, 0) == 0 && policy_wait_ms(-5, 0) == 0, "who does not ask gets none");
+	ok(policy_wait_ms(90, 86399999) == 90000 && policy_wait_ms(90, 86400000) == 0, "nor who has asked for a day");
+	ok(policy_wait_ms(90, -86400000) == 90000, "a clock that was set back takes none away");
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-#include "slaves/worker/proxy.h"
+#include "slaves/confine/proxy.h"
 
 #include <arpa/inet.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "ctl/record.h"
+#include "git/record.h"
 
 #include <stdlib.h>
 #include <unistd.h>

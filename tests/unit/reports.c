@@ -1,11 +1,11 @@
 /* Test reports of each kind, as the programs that make them write them; tests/fuzz has the hostile ones. */
-#include "slaves/test/reports.h"
+#include "slaves/record/reports.h"
 
 #include "base/file.h"
-#include "slaves/test/junit.h"
-#include "slaves/test/subunit.h"
-#include "slaves/test/taplines.h"
 #include "tests/tap.h"
+#include "slaves/record/junit.h"
+#include "slaves/record/subunit.h"
+#include "slaves/record/taplines.h"
 
 static struct err why;
 

@@ -12,7 +12,7 @@
 
 static struct result_job job = {
 	.name = "unit", .digest = "d", .backing = "b", .outcome = OUTCOME_SUCCESS, .exit = 0, .started = 5, .ended = 9};
-static struct result_step steps[] = {{"fetch", 1, 2}, {"merge", 2, 3}};
+static struct timing steps[] = {{"fetch", 1, 2}, {"merge", 2, 3}};
 static const struct result sample = {.build = "00112233445566778899aabbccddeeff",
 	.namespace = "testing",
 	.project = "sample",

@@ -1,4 +1,4 @@
-#include "slaves/worker/shelf.h"
+#include "slaves/backing/shelf.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "slaves/worker/slot.h"
+#include "slaves/cage/slot.h"
 
 #include <jansson.h>
 #include <unistd.h>
@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "tests/tap.h"
 #include "tests/tmp.h"
+#include "slaves/common/process.h"
 
 static const struct kept_room room = {.working = 2, .kept = 1};
 
@@ -21,7 +22,7 @@ static char *record_path(unsigned number)
 static struct slot_record record_of(const char *const *traces)
 {
 	return (struct slot_record){.namespace = "unit", .build = "b", .job = "j", .pid = getpid(),
-		.process_start = slot_process_start(getpid()), .expiry = clock_wall_ms() + 1000000, .kind = "lxc", .traces = traces};
+		.process_start = process_started(getpid()), .expiry = clock_wall_ms() + 1000000, .kind = "lxc", .traces = traces};
 }
 
 static void test_claim(void)
@@ -110,8 +111,8 @@ static void test_leftovers(void)
 int main(void)
 {
 	tmp_make();
-	ok(slot_process_start(getpid()) > 0, "this process started some time");
-	ok(slot_process_start(0x3ffffff) == 0, "one that does not exist did not");
+	ok(process_started(getpid()) > 0, "this process started some time");
+	ok(process_started(0x3ffffff) == 0, "one that does not exist did not");
 	test_claim();
 	test_kept();
 	test_leftovers();

@@ -217,6 +217,28 @@ static void test_large(void)
 	free(bytes);
 }
 
+/* A limit that somebody has set ends the waiting, in both directions. */
+static void test_limits(void)
+{
+	const struct timeval limit = {.tv_usec = 50000};
+	int pair[2], received[SOCK_DESCRIPTORS];
+	static char bytes[4000000];
+	struct err err = {0};
+	size_t count;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+		return;
+	alarm(30); /* instead of for ever */
+	setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	setsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+	ok(sock_receive(pair[0], bytes, sizeof bytes, received, &count, &err) < 0 && err.kind == ERR_TIMEOUT && err.number == ETIMEDOUT,
+		"who says nothing is not waited for for ever");
+	err_clear(&err);
+	ok(sock_send(pair[0], bytes, sizeof bytes, NULL, 0, &err) < 0 && err.kind == ERR_TIMEOUT, "nor is who takes nothing");
+	alarm(0);
+	close(pair[0]), close(pair[1]);
+}
+
 /* The way of sd_listen_fds(3): descriptors from 3 on. A program of its own, because the numbers are fixed. */
 static void test_handed_over(void)
 {
@@ -257,6 +279,7 @@ int main(void)
 	test_messages(SOCK_SEQPACKET, "# packets");
 	test_too_much();
 	test_large();
+	test_limits();
 	test_handed_over();
 	return tap_done();
 }

@@ -1,5 +1,5 @@
 /* Plain ssh signatures checked without ssh-keygen: the same answer as ssh-keygen's where there is one, none where it takes ssh-keygen. */
-#include "ctl/sshsig.h"
+#include "git/sshsig.h"
 
 #include "base/file.h"
 #include "tests/tap.h"

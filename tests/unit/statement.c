@@ -18,6 +18,7 @@ enum { FEW = 1000, MANY = 100000, SIZES = 2, VALUES = 12, NOW = 1000000, LATER =
 static const char *const fill[] = {
 	"CREATE TEMP TABLE n AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) SELECT i FROM n",
 	"INSERT INTO deliveries (dialect, account, kind, key, heard, stored, body) SELECT 'git', 'git', 'push', i, i, i, x'7b7d' FROM n",
+	"INSERT INTO deliveries (id, dialect, account, kind, key, heard, stored, body) VALUES (-1, '', '', '', '', 1, 1, x'')",
 	"INSERT INTO proposals (project, name, url, target, target_tip, head, state, dialect, reply, read, delivery, version)"
 	" SELECT p, p || i, '', 'main', '', i, 'open', 'git', '{}', 1, i, 'v' FROM n, (SELECT 'main' AS p UNION SELECT 'later')",
 	"INSERT INTO targets SELECT 'main', i, '', 1 FROM n",
@@ -82,6 +83,7 @@ static const struct hot {
 	ROW(CALL_DOING, I(FEW), I(NOW)),
 	ROW(CALL_AGAIN, I(1), I(NOW), T("why")),
 	ROW(CALL_ANSWERED, I(FEW), I(NOW), T("success"), T("")),
+	ROW(CALL_UNWANTED, I(FEW), T("cancelled"), I(NOW)),
 	ROW(CALL_FORGET, I(FEW)),
 	ROW(CALL_DELETE, I(FEW)),
 	ROW(CALL_GET, I(FEW)),
@@ -127,17 +129,24 @@ static const struct hot {
 	ROW(REPORT_GET, I(FEW)),
 	ROW(REPORT_DONE, I(FEW), T("sent"), I(NOW), T("")),
 	ROW(REPORT_OF_ITEM, I(FEW)),
+	ROW(HISTORY_DECISIONS, I(FEW / 2), I(100)),
+	ROW(DECISION_DELETE, I(FEW)),
+	ROW(HISTORY_DELIVERIES, I(FEW / 2), I(100)),
+	ROW(DELIVERY_EMPTY, I(FEW)),
+	ROW(DECISIONS_DELETE, I(FEW)),
+	ROW(DELIVERY_DELETE, I(-1)),
+	ROW(HISTORY_CALLS, I(FEW / 2), I(100)),
 	ROW(ITEM_ADD, I(0), T("p"), T("main"), T("s"), I(1), I(NOW), I(1), I(1), T("why")),
 };
 
 /*
  * No table is in them; or they are asked by a person or a poll and give an answer that grows with the rows; or they follow the clock when
- * somebody sets it.
+ * somebody sets it; or they belong to the start.
  */
 static const enum store_id others[] = {STORE_BEGIN, STORE_COMMIT, STORE_ROLLBACK, STORE_SAVEPOINT, STORE_SAVEPOINT_BACK,
 	STORE_SAVEPOINT_END, STORE_REFUSALS, STORE_CALL_READING, STORE_PROPOSAL_NAMED, STORE_PROPOSALS_OPEN, STORE_ITEMS_COUNT,
 	STORE_PROPOSAL_INBOX_SOONER, STORE_GATE_INBOX_SOONER, STORE_BUILD_INBOX_SOONER, STORE_LANDING_INBOX_SOONER,
-	STORE_REPORT_INBOX_SOONER, STORE_CALLS_SOONER, STORE_TARGETS_SOONER, STORE_ITEMS_SOONER};
+	STORE_REPORT_INBOX_SOONER, STORE_CALLS_SOONER, STORE_TARGETS_SOONER, STORE_TARGETS_FORGET, STORE_ITEMS_SOONER};
 
 static bool is_here(enum store_id id)
 {

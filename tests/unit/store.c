@@ -102,6 +102,7 @@ static char *shape(struct arena *arena, const char *path)
 /* As version 1 was. */
 static const char version_1[] =
 	"DROP TABLE lanes; DROP TRIGGER calls_added; DROP TRIGGER calls_changed; DROP TRIGGER calls_deleted;"
+	"DROP INDEX proposals_delivery; DROP INDEX items_delivery;"
 	"DROP INDEX calls_waiting; DROP INDEX calls_trouble; DROP INDEX items_queue; DROP INDEX items_order;"
 	"CREATE INDEX calls_ready ON calls (kind, due, id) WHERE state = 'intent';"
 	"CREATE INDEX calls_waiting ON calls (lane, kind) WHERE state = 'intent';"

@@ -1,5 +1,5 @@
 /* A process that waits for its program: what it becomes, what it is given, what it has not, and what is said when it can't. */
-#include "slaves/worker/waiter.h"
+#include "slaves/cage/waiter.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -75,6 +75,10 @@ class Control:
         self.world.people[given['name']] = Person(given['name'], given.get('display_name'), given.get('members', ()))
         return {}
 
+    def do_sshkeys(self, given):
+        self.world.person(given['person']).sshkeys = list(given['keys'])
+        return {}
+
     def do_token(self, given):
         permission = given.get('permission', 'WRITE_PUBLIC')
         if permission not in PERMISSIONS:

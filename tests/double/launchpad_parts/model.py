@@ -57,6 +57,7 @@ class Timeline:
 class Person:
     def __init__(self, name, display_name=None, members=()):
         self.name, self.display_name, self.members = name, display_name or name.capitalize(), set(members)
+        self.sshkeys = []  # lines
 
 
 class Repository:

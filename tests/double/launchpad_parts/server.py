@@ -95,12 +95,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             status, found = refusal.status, {'error': refusal.text}
         return status, {'Content-Type': 'application/json'}, json.dumps(found).encode()
 
+    def keys_of(self, path):
+        with self.parts.world.lock:
+            return '\r\n\n'.join(self.parts.world.person(path.split('/')[1].removeprefix('~')).sshkeys).encode()
+
     def routed(self, request):
         person, headers = None, {'Content-Type': 'text/plain; charset=utf-8'}
         try:
             if request.path in ('/+request-token', '/+access-token'):
                 body, kind = self.parts.auth.dance(request)
                 return (200, {'Content-Type': kind}, body), None
+            if request.path.endswith('/+sshkeys'):
+                return (200, headers, self.keys_of(request.path)), None
             if request.path.split('/')[1] in ('devel', '1.0', 'beta'):
                 with self.parts.world.lock:
                     person = self.parts.auth.person_of(request)

@@ -1,0 +1,56 @@
+#!/bin/bash
+# What set-up is made of, without a namespace: files and folders that get an owner where that owner could have put links to what isn't his;
+# a master's war that is none; and the drop-ins for units of a namespace that has places of its own (which systemd need not be there for).
+# shellcheck disable=SC2034,SC2154
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+[ "$(id -u)" -eq 0 ] || skip_all "owners are root's to give"
+mine=$scratch/mine kept=$scratch/kept
+mkdir "$mine" "$kept"
+chown daemon "$mine"
+# tries COMMAND…: in a shell of its own, as set-up does it.
+tries() { said=$(set -e; "$@" 2>&1); }
+what() { stat -c '%U:%a' "$1"; }
+
+echo theirs >"$scratch/theirs" && mkdir "$scratch/place"
+ln -s "$scratch/theirs" "$mine/link" && ln "$scratch/theirs" "$mine/name" && ln -s "$scratch/place" "$mine/folder"
+for name in link name; do
+	ok "a $name in a user's folder, to what isn't his, is not given to him" not tries place_mode "$mine/$name" daemon daemon 600
+	like "$said" "$mine/$name can't be given to daemon \\(.*\\): look what is there" "  which is told"
+done
+ok "nor is a folder" not tries place_folder "$mine/folder" daemon daemon 700
+ok "  however late the link came" not tries place_own "$mine/folder" daemon daemon 700
+is "$(what "$scratch/theirs") $(what "$scratch/place")" "root:644 root:755" "they are root's, as they were"
+ok "a file of that name takes the link's place" tries place_file "$mine/link" daemon daemon 600 <"$scratch/theirs"
+is "$(what "$mine/link") $(what "$scratch/theirs") $(readlink "$mine/link")" "daemon:600 root:644 " "  and is his"
+ok "a file is given to him" tries place_mode "$mine/link" daemon daemon 640
+is "$(what "$mine/link")" daemon:640 "  with its mode"
+ok "a folder is made" tries place_folder "$mine/new/one" daemon daemon 2750
+is "$(what "$mine/new/one") $(what "$mine/new")" "daemon:2750 root:755" "  with the folder that it is in, which is root's"
+tries place_folder "$mine/new/one" daemon daemon 750
+is "$(what "$mine/new/one")" daemon:750 "  and loses a bit again"
+is "$(find "$kept" "$mine" -name 'new.*')" "" "nothing is left lying about"
+
+# As a condition, where `set -e` does not hold.
+head -c 1000 /dev/zero >"$scratch/cut.war"
+unpacks() { hudson_unpack "$scratch/cut.war" "$scratch/unpacked" 2>/dev/null || return 1; }
+ok "a war that is none is not unpacked" not unpacks
+is "$(find "$scratch" -name 'unpacked*')" "" "  and leaves nothing that looks so"
+
+user_brain=brain user_slave=slave user_land=land user_git=git user_agent=agent user_master=master user_author=author
+state=/srv/other run=/run/other secrets=/srv/other/secrets git_root=/srv/other/git
+
+names=$(cd "$checkout/setup/units" && printf '%s\n' byoci-*@.service | sed 's/^byoci-//; s/@.*//' | grep -vx workers)
+for name in $names; do
+	unit=$checkout/setup/units/byoci-$name@.service
+	dropin=$(service_unit_places "$name")
+	is "$(head -n 1 <<<"$dropin")" '[Service]' "byoci-$name: the drop-in is of its service"
+	is "$(grep -c '/var/lib/byoci\|/run/byoci\|%i' <<<"$dropin")" 0 "byoci-$name: it names no place by convention"
+	if grep -q '^ReadWritePaths=' "$unit"; then
+		is "$(grep -m 1 '^ReadWritePaths=' <<<"$dropin")" 'ReadWritePaths=' "byoci-$name: the unit's, which may be missing, are forgotten"
+		is "$(grep '^ReadWritePaths=/' <<<"$dropin" | wc -w)" "$(grep '^ReadWritePaths=' "$unit" | wc -w)" "byoci-$name: and it has as many"
+	fi
+	is "$(grep '^InaccessiblePaths=' <<<"$dropin")" "$(grep '^InaccessiblePaths=' "$unit" | sed 's,/var/lib/byoci/%i,/srv/other,g')" \
+		"byoci-$name: the secrets that it can't reach are the namespace's own"
+done
+done_testing
