@@ -130,8 +130,9 @@ hold_at() {
 		<>"$scratch/hold" > >(exec cat >"$scratch/held") 2>&1 &
 	caller=$!
 	disown
-	comes 10 grep -q "sleep 1000" <(processes)
+	comes 10 sleeps
 }
+sleeps() { processes | grep -q 'sleep 1000'; }
 hold_at
 pid_of_one=$(processes | awk '/sleep 1000/ {print $2; exit}')
 said_pids=$(processes | awk '{print $2}' | tr '\n' ' ')
