@@ -12,6 +12,7 @@ use IO::Socket::UNIX;
 use MIME::Base64 qw(decode_base64);
 use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(sleep time);
+use Wait;
 
 our @ISA = ('Brain');
 
@@ -63,7 +64,7 @@ sub daemon {
 	$self->{daemon}{$name} = $pid;
 	return if !$socket;
 	my $type = $name eq 'worker' ? SOCK_SEQPACKET : SOCK_STREAM;
-	$self->until(15, sub { IO::Socket::UNIX->new(Type => $type, Peer => $socket) || waitpid($pid, WNOHANG) != 0 }) && kill(0, $pid)
+	wait_for(sub { IO::Socket::UNIX->new(Type => $type, Peer => $socket) || waitpid($pid, WNOHANG) != 0 }) && kill(0, $pid)
 		or die "$name does not start\n" . $self->logs;
 }
 
@@ -151,7 +152,7 @@ sub send_hook {
 sub first {
 	my ($self, $name) = @_;
 	my ($folder, $began);
-	$self->until(30, sub {
+	wait_for(sub {
 		($folder) = grep { !$self->{seen}{$_} && -e "$_/result" } glob "$self->{tmp}/state/slave/builds/*";
 		return $folder;
 	}) or die "$name is not tested\n" . $self->logs;
@@ -159,7 +160,7 @@ sub first {
 	($began) = Brain::slurp("$folder/log") =~ /^\| (\d+\.\d+)$/m or die "its tests did not begin:\n" . Brain::slurp("$folder/log");
 	my ($payload) = Brain::slurp("$folder/result") =~ /^\S+ (\S+)/;
 	push @{$self->{results}{$name =~ s/-.*//r}}, [$began, $Brain::json->decode(decode_base64($payload))];
-	$self->until(10, sub { $self->item($name)->{state} eq 'rejected' }) or die "$name is not done with\n";
+	wait_for(sub { $self->item($name)->{state} eq 'rejected' }) or die "$name is not done with\n";
 	return $began;
 }
 

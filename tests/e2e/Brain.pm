@@ -12,21 +12,21 @@ use IO::Socket::UNIX;
 use JSON::PP;
 use MIME::Base64 qw(encode_base64);
 use POSIX qw(:sys_wait_h);
+use Port;
 use Time::HiRes qw(sleep time);
+use Wait;
 
 our $json = JSON::PP->new->canonical->utf8;
 
-sub free_port {
-	my $socket = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', LocalPort => 0, ReuseAddr => 1) or die "no port: $!";
-	return $socket->sockport;
-}
-
+# Who reads it meanwhile reads the one or the other, whole.
 sub spew {
 	my ($path, $text, $mode) = @_;
-	open my $file, '>', $path or die "$path: $!";
+	my $new = "$path.$$.new";
+	open my $file, '>', $new or die "$new: $!";
 	print $file $text;
-	close $file or die "$path: $!";
-	chmod $mode // 0644, $path;
+	close $file or die "$new: $!";
+	chmod $mode // 0644, $new;
+	rename $new, $path or die "$path: $!";
 }
 
 sub slurp {
@@ -53,7 +53,7 @@ sub new {
 	$bin = "$pwd/$bin" if $bin !~ m{^/};
 	my $tmp = tempdir('/tmp/byoci-brain.XXXXXX', CLEANUP => 1);
 	chmod 0755, $tmp;
-	my $self = bless {bin => $bin, tmp => $tmp, ns => 'brt', hook => free_port(), pages => free_port(), git => free_port(), doubles => [], owner => $$}, $class;
+	my $self = bless {bin => $bin, tmp => $tmp, ns => 'brt', hook => Port::free(), pages => Port::free(), git => Port::free(), doubles => [], owner => $$}, $class;
 	$self->{root} = "$tmp/root";
 	$self->{etc} = "$self->{root}/etc/byoci/brt";
 	make_path("$self->{etc}/result-keys", "$self->{etc}/allowed_signers", "$tmp/state/brain", "$tmp/state/git", "$tmp/secrets/brain",
@@ -113,7 +113,7 @@ sub start {
 	}
 	$self->{pid} = $pid;
 	# Its pid is another's, once it has ended.
-	return $self->until(10, sub { ($self->get('/readyz'))[0] == 200 || (waitpid($pid, WNOHANG) != 0 && delete $self->{pid}) }) && $self->alive;
+	return wait_for(sub { ($self->get('/readyz'))[0] == 200 || (waitpid($pid, WNOHANG) != 0 && delete $self->{pid}) }) && $self->alive;
 }
 
 sub alive {
@@ -132,23 +132,11 @@ sub stop {
 
 sub log { return slurp("$_[0]{tmp}/brain.log") }
 
-# Waits for a condition, not for a time: looks often, and gives up after $seconds.
-sub until {
-	my ($self, $seconds, $condition) = @_;
-	my $end = time + $seconds;
-	do {
-		my $value = $condition->();
-		return $value if $value;
-		sleep 0.02;
-	} while (time < $end);
-	return;
-}
-
 # --- HTTP, by curl
 
 sub curl {
 	my ($self, @arguments) = @_;
-	open my $pipe, '-|', 'curl', '-s', '-m', 20, '-w', '\n%{http_code}', @arguments or die "curl: $!";
+	open my $pipe, '-|', 'curl', '-s', '-m', $Wait::limit, '-w', '\n%{http_code}', @arguments or die "curl: $!";
 	local $/;
 	my $out = <$pipe> // '';
 	close $pipe;

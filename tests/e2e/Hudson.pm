@@ -9,6 +9,8 @@ use FindBin;
 use HTTP::Tiny;
 use JSON::PP;
 use MIME::Base64 qw(encode_base64);
+use Port;
+use Wait;
 
 my $json = JSON::PP->new->utf8->allow_nonref;
 
@@ -16,12 +18,12 @@ my $json = JSON::PP->new->utf8->allow_nonref;
 sub new {
 	my ($class, $executors, $port) = @_;
 	my $self = bless {folder => tempdir('/tmp/byoci-hudson.XXXXXX'), tool => "$FindBin::Bin/../tool/hudson", owner => $$}, $class;
-	$self->{port} = $port // Brain::free_port();
+	$self->{port} = $port // Port::free();
 	local $ENV{HUDSON_EXECUTORS} = $executors;
 	my $said = Brain::run('sh', '-c', 'exec "$@" 2>&1', 'hudson', $self->{tool}, 'start', $self->{folder}, $self->{port});
 	die "Hudson does not start: $said\n" if $?;
 	@$self{qw(url user password pid)} = map { Brain::slurp("$self->{folder}/$_") =~ s/\s+\z//r } qw(url user password pid);
-	$self->{http} = HTTP::Tiny->new(max_redirect => 0, timeout => 20);
+	$self->{http} = HTTP::Tiny->new(max_redirect => 0, timeout => $Wait::limit);
 	$self->{headers} = {Authorization => 'Basic ' . encode_base64("$self->{user}:$self->{password}", '')};
 	my $crumb = $self->get('crumbIssuer/api/json') or die "Hudson has no crumbs\n";
 	$self->{headers}{$crumb->{crumbRequestField}} = $crumb->{crumb};

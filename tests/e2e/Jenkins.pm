@@ -8,7 +8,8 @@ use HTTP::Tiny;
 use JSON::PP;
 use MIME::Base64 qw(encode_base64);
 use POSIX qw(:sys_wait_h);
-use Time::HiRes qw(sleep time);
+use Port;
+use Wait;
 
 our $json = JSON::PP->new->canonical->utf8->allow_nonref;
 
@@ -21,16 +22,17 @@ sub new {
 
 sub start {
 	my ($self, @options) = @_;
+	my $port = Port::free(); # not of those that others get while it restarts
 	my $pid = open my $out, '-|';
 	die "fork: $!" if !defined $pid;
 	if (!$pid) {
 		open STDERR, '>>', "$self->{tmp}/errors";
-		exec "$FindBin::Bin/../double/jenkins", '--user', 'admin:pass word', @options or POSIX::_exit(127);
+		exec "$FindBin::Bin/../double/jenkins", '--port', $port, '--user', 'admin:pass word', @options or POSIX::_exit(127);
 	}
 	@$self{qw(pid out)} = ($pid, $out);
 	(@$self{qw(port control root token)}) = split ' ', <$out> // '';
 	die 'the double does not start: ' . $self->errors if ($self->{port} // '') !~ /\A\d+\z/;
-	$self->{http} = HTTP::Tiny->new(keep_alive => 0, max_redirect => 0, timeout => 20, verify_SSL => 0);
+	$self->{http} = HTTP::Tiny->new(keep_alive => 0, max_redirect => 0, timeout => $Wait::limit, verify_SSL => 0);
 	return $self;
 }
 
@@ -54,18 +56,6 @@ sub errors {
 	open my $in, '<', "$self->{tmp}/errors" or return '';
 	local $/;
 	return <$in> // '';
-}
-
-# Waits for a condition, not for a time.
-sub until {
-	my ($self, $seconds, $condition) = @_;
-	my $end = time + $seconds;
-	do {
-		my $value = $condition->();
-		return $value if $value;
-		sleep 0.02;
-	} while time < $end;
-	return;
 }
 
 # --- as the test: POST /control/VERB
@@ -127,7 +117,7 @@ sub trigger {
 # The queue item's build number, once it has one.
 sub number {
 	my ($self, $item) = @_;
-	return $self->until(10, sub {
+	return wait_for(sub {
 		my $found = $self->get("queue/item/$item/api/json")->{json};
 		return $found && $found->{executable} && $found->{executable}{number};
 	});
@@ -137,7 +127,7 @@ sub number {
 sub ended {
 	my ($self, $job, $number) = @_;
 	my $path = 'job/' . join('/job/', split m{/}, $job) . "/$number/api/json";
-	return $self->until(20, sub { my $found = $self->get($path)->{json}; return $found && !$found->{building} && $found });
+	return wait_for(sub { my $found = $self->get($path)->{json}; return $found && !$found->{building} && $found });
 }
 
 1;

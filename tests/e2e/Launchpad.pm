@@ -9,7 +9,7 @@ use HTTP::Tiny;
 use IO::Socket::INET;
 use JSON::PP;
 use POSIX qw(:sys_wait_h);
-use Time::HiRes qw(sleep time);
+use Wait;
 
 our $json = JSON::PP->new->canonical->utf8->allow_nonref;
 
@@ -32,7 +32,7 @@ sub start {
 	(@$self{qw(port api)}) = split ' ', <$out> // '';
 	die 'the double does not start: ' . $self->errors if ($self->{port} // '') !~ /\A\d+\z/;
 	$self->{root} = "http://127.0.0.1:$self->{port}";
-	$self->{http} = HTTP::Tiny->new(keep_alive => 0, max_redirect => 0, timeout => 20);
+	$self->{http} = HTTP::Tiny->new(keep_alive => 0, max_redirect => 0, timeout => $Wait::limit);
 	return $self;
 }
 
@@ -70,18 +70,6 @@ sub health {
 	delete $self->{pid} if $ended;
 	my $words = $self->errors;
 	return ($ended ? "the double ended with status $status\n" : '') . ($words ? "it said:\n$words" : '');
-}
-
-# Waits for a condition, not for a time.
-sub until {
-	my ($self, $seconds, $condition) = @_;
-	my $end = time + $seconds;
-	do {
-		my $value = $condition->();
-		return $value if $value;
-		sleep 0.02;
-	} while time < $end;
-	return;
 }
 
 # --- as the test: POST /control/VERB

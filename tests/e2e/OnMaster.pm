@@ -7,14 +7,14 @@ use Brain;
 use File::Path qw(make_path);
 use FindBin;
 use Jenkins;
-use Time::HiRes qw(sleep time);
+use Wait;
 
 our @ISA = ('Brain');
 
 # %with: url, secret, user of another master; options: further lines of the namespace's section; folder; double: options of the double.
 sub new {
 	my ($class, %with) = @_;
-	my $jn = $with{url} ? undef : Jenkins->new(@{$with{double} // []}); # first: it must not take a port that is chosen for the brain
+	my $jn = $with{url} ? undef : Jenkins->new(@{$with{double} // []});
 	my $self = Brain::new($class);
 	my $tmp = $self->{tmp};
 	@$self{qw(jn folder)} = ($jn, $with{folder} // '');
@@ -97,9 +97,9 @@ sub words {
 	return join "\n", map { Brain::run('sh', '-c', 'exec "$@" 2>&1', 'words', "$self->{bin}/byoci", '-n', 'brt', @$_) } ['why', $name], ['status'];
 }
 
-sub said { my ($self, $seconds, $name, $pattern) = @_; return $self->until($seconds, sub { $self->words($name) =~ $pattern }) }
+sub said { my ($self, $name, $pattern) = @_; return wait_for(sub { $self->words($name) =~ $pattern }) }
 
-sub landed { my ($self, $name, $seconds) = @_; return $self->until($seconds // 30, sub { $self->item($name)->{state} eq 'landed' }) }
+sub landed { my ($self, $name) = @_; return wait_for(sub { $self->item($name)->{state} eq 'landed' }) }
 
 # What a test shows when it failed.
 sub why {

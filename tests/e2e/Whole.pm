@@ -9,7 +9,8 @@ use File::Temp qw(tempdir);
 use FindBin;
 use IO::Socket::UNIX;
 use POSIX qw(:sys_wait_h);
-use Time::HiRes qw(sleep time);
+use Port;
+use Wait;
 
 our @ISA = ('Brain');
 
@@ -20,7 +21,7 @@ sub new {
 	$out = "$pwd/$out" if $out !~ m{^/};
 	my $tmp = tempdir('/tmp/byoci-whole.XXXXXX', CLEANUP => 1);
 	chmod 0755, $tmp;
-	my $self = bless {bin => "$out/bin", out => $out, tmp => $tmp, ns => 'brt', hook => Brain::free_port(), pages => Brain::free_port(), lp => $lp,
+	my $self = bless {bin => "$out/bin", out => $out, tmp => $tmp, ns => 'brt', hook => Port::free(), pages => Port::free(), lp => $lp,
 		name => $name, root => "$tmp/root", etc => "$tmp/root/etc/byoci/brt", poll => $with{poll} // '1h', daemon => {}, owner => $$}, $class;
 	make_path("$self->{etc}/result-keys", map { "$tmp/$_" } qw(state/brain state/land secrets/brain secrets/slave secrets/land libexec/bin home),
 		map { "run/$_" } qw(brain slave land approval worker));
@@ -95,7 +96,7 @@ sub daemon {
 	}
 	$self->{daemon}{$name} = $pid;
 	# Its pid is another's, once it has ended.
-	return $self->until(15, sub { $there->() || (waitpid($pid, WNOHANG) != 0 && delete $self->{daemon}{$name}) });
+	return wait_for(sub { $there->() || (waitpid($pid, WNOHANG) != 0 && delete $self->{daemon}{$name}) });
 }
 
 # A daemon that ended hard leaves its socket's file: somebody must answer.

@@ -6,6 +6,7 @@ use Brain;
 use Exporter 'import';
 use Launchpad;
 use Test::More;
+use Wait;
 use Whole;
 
 our @EXPORT = qw($lp $whole $name $fork main_now push_to_fork has_diff_of proposed approves state_there comments why said comes_to landed_once
@@ -55,7 +56,7 @@ sub push_to_fork {
 
 sub has_diff_of {
 	my ($made, $commit) = @_;
-	return $lp->until(10, sub { my $state = state_there($made); @{$state->{diffs}} && $state->{diffs}[-1]{source} eq $commit });
+	return wait_for(sub { my $state = state_there($made); @{$state->{diffs}} && $state->{diffs}[-1]{source} eq $commit });
 }
 
 # A proposal with its preview diff: the proposal, and its commit.
@@ -83,18 +84,18 @@ sub why { return $whole->decisions($_[0]{id}, '--project', 'widget') }
 
 sub said {
 	my ($made, $pattern, $what) = @_;
-	ok($whole->until(20, sub { why($made) =~ $pattern }), $what) or diag(why($made));
+	ok(wait_for(sub { why($made) =~ $pattern }), $what) or diag(why($made));
 }
 
 sub comes_to {
-	my ($made, $state, $what, $seconds) = @_;
-	ok($whole->until($seconds // 30, sub { $whole->item($made->{id})->{state} eq $state }), $what) or diag(why($made), $whole->logs);
+	my ($made, $state, $what) = @_;
+	ok(wait_for(sub { $whole->item($made->{id})->{state} eq $state }), $what) or diag(why($made), $whole->logs);
 }
 
 # It is on main as the second parent of the newest merge, told once, and Merged there.
 sub landed_once {
-	my ($made, $commit, $what, $seconds) = @_;
-	comes_to($made, 'landed', "$what: it lands", $seconds);
+	my ($made, $commit, $what) = @_;
+	comes_to($made, 'landed', "$what: it lands");
 	main_now();
 	my $merges = $lp->git('log', '--format=%P', '--merges', 'refs/remotes/main');
 	is(scalar(() = $merges =~ / \Q$commit\E$/mg), 1, "$what: what was approved is merged, once");

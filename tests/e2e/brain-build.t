@@ -7,6 +7,7 @@ use lib $FindBin::Bin;
 use Brain;
 use Test::More;
 use Time::HiRes qw(sleep);
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 my $brain = Brain->new;
@@ -68,8 +69,8 @@ sub proposed {
 
 sub build_of { my $show = $brain->ask('show', $_[0]); return $show && $show->{builds}[-1] }
 sub state_is {
-	my ($name, $wanted, $what, $seconds) = @_;
-	ok($brain->until($seconds // 20, sub { $brain->item($name)->{state} eq $wanted }), $what)
+	my ($name, $wanted, $what) = @_;
+	ok(wait_for(sub { $brain->item($name)->{state} eq $wanted }), $what)
 		or diag($brain->item($name)->{state}, $brain->decisions($name), $brain->log);
 }
 
@@ -77,41 +78,41 @@ sub state_is {
 slow_slave();
 ok($brain->start, 'it starts') or BAIL_OUT($brain->log);
 proposed('grows');
-ok($brain->until(10, sub { my $build = build_of('grows'); $build && $build->{state} eq 'running' }), 'a build runs');
+ok(wait_for(sub { my $build = build_of('grows'); $build && $build->{state} eq 'running' }), 'a build runs');
 my $id = build_of('grows')->{build};
 my $file = "$tmp/state/brain/logs/$id.log";
 my $half = index($log, "\n", length($log) / 2) + 1;
-ok($brain->until(10, sub { -s $file == $half }), 'what it printed so far is kept');
+ok(wait_for(sub { -s $file == $half }), 'what it printed so far is kept');
 system("curl -sN -m 20 http://127.0.0.1:$brain->{pages}/builds/$id/log > $tmp/live & echo \$! > $tmp/live.pid");
 system("BYOCI_ROOT=$brain->{root} $brain->{bin}/byoci -n brt log -f $id > $tmp/asked &");
-ok($brain->until(10, sub { -s "$tmp/live" == $half }), 'and shown while it runs');
+ok(wait_for(sub { -s "$tmp/live" == $half }), 'and shown while it runs');
 is(($brain->get("/builds/$id/log", '-r', '0-5'))[1], 'line 1', 'a range is answered at once');
 like(($brain->get("/builds/$id"))[1], qr/running/, 'the page says that it runs');
 Brain::spew("$tmp/go", '');
 state_is('grows', 'landed', 'it goes on and lands');
-ok($brain->until(10, sub { -s "$tmp/live" == length $log }), 'who looked on saw the rest');
+ok(wait_for(sub { -s "$tmp/live" == length $log }), 'who looked on saw the rest');
 is(Brain::slurp("$tmp/live"), $log, 'byte by byte');
-ok($brain->until(10, sub { -s "$tmp/asked" == length $log && Brain::slurp("$tmp/asked") eq $log }), 'and so did byoci log -f');
+ok(wait_for(sub { -s "$tmp/asked" == length $log && Brain::slurp("$tmp/asked") eq $log }), 'and so did byoci log -f');
 is(($brain->get("/builds/$id/log"))[1], $log, 'and who comes later');
 
 # --- looked at before it begins
 $brain->end_double('slave');
 proposed('early');
-ok($brain->until(10, sub { build_of('early') }), 'a build waits for its slave');
+ok(wait_for(sub { build_of('early') }), 'a build waits for its slave');
 $id = build_of('early')->{build};
 system("curl -sN -m 20 http://127.0.0.1:$brain->{pages}/builds/$id/log > $tmp/early &");
 slow_slave();
 Brain::spew("$tmp/go", '');
 state_is('early', 'landed', 'the slave comes, it lands');
-ok($brain->until(10, sub { Brain::slurp("$tmp/early") eq $log }), 'who looked on from before the beginning saw it all');
+ok(wait_for(sub { Brain::slurp("$tmp/early") eq $log }), 'who looked on from before the beginning saw it all');
 
 # --- killed in the middle of a line
 slow_slave();
 proposed('torn');
-ok($brain->until(10, sub { my $build = build_of('torn'); $build && $build->{state} eq 'running' }), 'a build runs');
+ok(wait_for(sub { my $build = build_of('torn'); $build && $build->{state} eq 'running' }), 'a build runs');
 $id = build_of('torn')->{build};
 $file = "$tmp/state/brain/logs/$id.log";
-ok($brain->until(10, sub { -s $file == $half }), 'and printed');
+ok(wait_for(sub { -s $file == $half }), 'and printed');
 $brain->stop('KILL');
 truncate $file, $half - 3;
 ok($brain->start, 'the brain is killed, the last line of the log is torn');
@@ -122,12 +123,12 @@ is(Brain::slurp($file), $log, 'and its log is whole');
 # --- nobody wants it any more
 slow_slave();
 my $commit = proposed('unwanted');
-ok($brain->until(10, sub { my $build = build_of('unwanted'); $build && $build->{state} eq 'running' }), 'a build runs');
+ok(wait_for(sub { my $build = build_of('unwanted'); $build && $build->{state} eq 'running' }), 'a build runs');
 $brain->git('update-ref', 'refs/proposals/unwanted/head', $brain->commit('other', $commit));
 $brain->tell('refs/proposals/unwanted/head');
 state_is('unwanted', 'removed', 'a push takes its item out');
-ok($brain->until(10, sub { -e "$tmp/cancelled" }), 'and the slave is asked to end it');
-ok($brain->until(10, sub { my $build = build_of('unwanted'); $build->{state} eq 'done' && $build->{outcome} eq 'cancelled' }), 'it ends as cancelled');
+ok(wait_for(sub { -e "$tmp/cancelled" }), 'and the slave is asked to end it');
+ok(wait_for(sub { my $build = build_of('unwanted'); $build->{state} eq 'done' && $build->{outcome} eq 'cancelled' }), 'it ends as cancelled');
 
 # --- a slave that does not want
 slow_slave(sub { my $tries = "$tmp/tries"; Brain::spew_append($tries, 'x'); -s $tries < 3 ? {error => 'another build runs', kind => 'busy'} : undef });
@@ -141,7 +142,7 @@ state_is('refused', 'rejected', 'what the slave refuses is rejected');
 like($brain->decisions('refused'), qr/submodules are not allowed/, 'with its reason');
 slow_slave(sub { {nonsense => 1} });
 proposed('nonsense');
-ok($brain->until(20, sub { $brain->decisions('nonsense') =~ /not the proposal's fault.*not understood/ }), 'a slave that talks nonsense is trouble, not the proposal\'s fault');
+ok(wait_for(sub { $brain->decisions('nonsense') =~ /not the proposal's fault.*not understood/ }), 'a slave that talks nonsense is trouble, not the proposal\'s fault');
 is($brain->stop('TERM'), 0, 'it ends cleanly');
 unlike($brain->log, qr/^error/m, 'and nothing went wrong') or diag($brain->log);
 

@@ -7,6 +7,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use Brain;
 use Test::More;
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 plan skip_all => 'needs root, for a tmpfs' if $> != 0;
@@ -33,7 +34,7 @@ is(($brain->get('/readyz'))[0], 503, 'readyz says that it can not keep what it h
 is($brain->ask('status')->{deliveries}, $kept, 'what was answered with 202 is there');
 like($brain->ask('status')->{slave}{trouble}, qr/state can't be written|full/, 'and that the slave can not be asked is told');
 is(system('mount', '-o', 'remount,size=64M', $folder), 0, 'room is made');
-ok($brain->until(10, sub { ($brain->get('/readyz'))[0] == 200 }), 'readyz is well again, by itself');
+ok(wait_for(sub { ($brain->get('/readyz'))[0] == 200 }), 'readyz is well again, by itself');
 is(($brain->hook('github', $body))[0], 202, 'and hooks are taken');
 $brain->stop('KILL');
 ok($brain->start, 'after a kill');

@@ -8,6 +8,7 @@ use lib $FindBin::Bin;
 use Brain;
 use Test::More;
 use Time::HiRes qw(time);
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 my $brain = Brain->new;
@@ -17,8 +18,8 @@ $brain->lander;
 ok($brain->start, 'it starts') or BAIL_OUT($brain->log);
 
 sub state_is {
-	my ($name, $wanted, $what, $seconds) = @_;
-	my $state = $brain->until($seconds // 20, sub { $brain->item($name)->{state} eq $wanted });
+	my ($name, $wanted, $what) = @_;
+	my $state = wait_for(sub { $brain->item($name)->{state} eq $wanted });
 	ok($state, $what) or diag($brain->item($name)->{state} . "\n" . $brain->decisions($name) . "\n" . $brain->log);
 }
 
@@ -40,7 +41,7 @@ sub proposed {
 my $commit = $brain->commit('one');
 $brain->propose('one', $commit);
 $brain->tell('refs/proposals/one/head');
-ok($brain->until(10, sub { $brain->decisions('one') =~ /not approved: 0 of 1 approval/ }), 'a proposal that nobody approved is not queued, and why says so')
+ok(wait_for(sub { $brain->decisions('one') =~ /not approved: 0 of 1 approval/ }), 'a proposal that nobody approved is not queued, and why says so')
 	or BAIL_OUT($brain->decisions('one') . $brain->log);
 $brain->approve('one', $commit);
 $brain->tell('refs/proposals/one/records/0');
@@ -48,7 +49,7 @@ state_is('one', 'landed', 'approved: it is tested and landed');
 my ($landing) = $brain->heard('land', 'land');
 is($landing->{spec}{trees}[0]{merges}[0]{source}, $commit, 'what was asked for is the approved commit');
 like($landing->{result}, qr/\Abyoci-result-1 /, 'with the signed result');
-ok($brain->until(10, sub { $brain->decisions('one') =~ /told the proposal: landed/ }), 'the proposal is told');
+ok(wait_for(sub { $brain->decisions('one') =~ /told the proposal: landed/ }), 'the proposal is told');
 my ($report) = $brain->heard('land', 'report');
 is($report->{kind}, 'landed', 'what it is told');
 my $show = $brain->ask('show', 'one');
@@ -72,11 +73,11 @@ restart_double('slave', sub { $_[0]{proposal} eq 'bad' ? (outcome => 'failure', 
 $commit = $brain->commit('bad');
 proposed('bad', $commit);
 state_is('bad', 'rejected', 'a failed test rejects it');
-ok($brain->until(10, sub { $brain->decisions('bad') =~ /told the proposal: rejected/ }), 'and tells it');
+ok(wait_for(sub { $brain->decisions('bad') =~ /told the proposal: rejected/ }), 'and tells it');
 unlike(($brain->get('/proposals/sample/bad'))[1], qr/<b>/, 'its reason is escaped on the page');
 my $tested = () = $brain->heard('slave', 'start');
 $brain->tell('refs/proposals/bad/head');
-ok($brain->until(10, sub { $brain->decisions('bad') =~ /was rejected: push a new commit/ }), 'the same commit is not tried again');
+ok(wait_for(sub { $brain->decisions('bad') =~ /was rejected: push a new commit/ }), 'the same commit is not tried again');
 is(scalar(() = $brain->heard('slave', 'start')), $tested, 'nor tested');
 
 # --- what the tests left: counts of their reports, and artefacts
@@ -96,7 +97,7 @@ my $said = Brain::run('sh', '-c', "BYOCI_ROOT=$brain->{root} $brain->{bin}/byoci
 like($said, qr/^  412 tests, 3 failed/m, 'for people too');
 like($said, qr/^artefacts: 2, 70 bytes\n  e{64} +70 out\/<b>\.txt\n  … and more/m, 'with each artefact');
 like($brain->decisions('counted'), qr/succeeded: landing .*; 412 tests, 3 failed, 5 skipped, slowest 12\.345 s/, 'why has them');
-ok($brain->until(10, sub { $brain->decisions('counted') =~ /told the proposal: landed/ }), 'the proposal is told');
+ok(wait_for(sub { $brain->decisions('counted') =~ /told the proposal: landed/ }), 'the proposal is told');
 my ($told) = grep { $_->{proposal} eq 'counted' } $brain->heard('land', 'report');
 like($told->{text}, qr/412 tests, 3 failed, 5 skipped, slowest 12\.345 s\./, 'how many tests failed');
 unlike($told->{text}, qr/\[byoci/, 'but no name that a test made up');
@@ -108,13 +109,13 @@ $brain->end_double('slave');
 $commit = $brain->commit('late');
 proposed('late', $commit);
 state_is('late', 'building', 'with no slave there it waits');
-ok($brain->until(10, sub { my $why = $brain->ask('why', 'late'); @{$why->{waiting}} && $why->{waiting}[0]{why} }), 'and why says for what');
+ok(wait_for(sub { my $why = $brain->ask('why', 'late'); @{$why->{waiting}} && $why->{waiting}[0]{why} }), 'and why says for what');
 my $pushed = $brain->commit('later', $commit);
 $brain->git('update-ref', 'refs/proposals/late/head', $pushed);
 $brain->tell('refs/proposals/late/head');
 state_is('late', 'removed', 'a push after the approval takes it out');
 like($brain->decisions('late'), qr/out of the queue: not approved: .*approve again/, 'and says so');
-ok($brain->until(10, sub { $brain->decisions('late') =~ /told the proposal: removed/ }), 'on the proposal too');
+ok(wait_for(sub { $brain->decisions('late') =~ /told the proposal: removed/ }), 'on the proposal too');
 restart_double('slave');
 $brain->propose('late', $pushed);
 $brain->approve('late', $pushed);
@@ -142,7 +143,7 @@ rename $signers, "$signers.away";
 $commit = $brain->commit('unread');
 proposed('unread', $commit);
 my $error = "BYOCI_ROOT=$brain->{root} $brain->{bin}/byoci -n brt why unread 2>&1";
-ok($brain->until(10, sub { Brain::run('sh', '-c', $error) =~ /the last attempt failed: .*allowed_signers/ }), 'one that can not be read says why')
+ok(wait_for(sub { Brain::run('sh', '-c', $error) =~ /the last attempt failed: .*allowed_signers/ }), 'one that can not be read says why')
 	or diag(Brain::run('sh', '-c', $error));
 rename "$signers.away", $signers;
 state_is('unread', 'landed', 'and lands when it can');
@@ -152,7 +153,7 @@ my $tries = "$brain->{tmp}/tries";
 restart_double('slave', sub { $_[0]{attempt} < 3 ? (outcome => 'infrastructure', reason => 'no worker') : () });
 $commit = $brain->commit('trouble');
 proposed('trouble', $commit);
-state_is('trouble', 'landed', 'infrastructure trouble is no test failure: tried again until it works', 40);
+state_is('trouble', 'landed', 'infrastructure trouble is no test failure: tried again until it works');
 like($brain->decisions('trouble'), qr/not the proposal's fault/, 'and said so');
 restart_double('land', sub { Brain::spew_append($tries, 'x'); length Brain::slurp($tries) == 1 ? {outcome => 'moved', reason => 'the target moved'} : undef });
 restart_double('slave');
@@ -179,14 +180,14 @@ SKIP: {
 	restart_double('slave', sub { (outcome => 'infrastructure', reason => 'no worker') });
 	$commit = $brain->commit('held');
 	proposed('held', $commit);
-	ok($brain->until(20, sub { $brain->decisions('held') =~ /not the proposal's fault/ }), 'trouble');
+	ok(wait_for(sub { $brain->decisions('held') =~ /not the proposal's fault/ }), 'trouble');
 	$brain->stop('TERM');
 	system('sqlite3', "$brain->{tmp}/state/brain/state.db", "UPDATE items SET troubles = 6 WHERE state = 'queued'");
 	$brain->start;
 	state_is('held', 'held', 'too much of it: it is held');
-	ok($brain->until(10, sub { $brain->decisions('held') =~ /told the proposal: held/ }), 'and the proposal is told');
+	ok(wait_for(sub { $brain->decisions('held') =~ /told the proposal: held/ }), 'and the proposal is told');
 	restart_double('slave');
-	$brain->until(2, sub { time > int(time) + 0.9 });
+	wait_for(sub { time > int(time) + 0.9 });
 	$brain->approve('held', $commit);
 	$brain->tell('refs/proposals/held/records/0');
 	state_is('held', 'landed', 'approved once more it is tried again');
@@ -200,25 +201,25 @@ SKIP: {
 	restart_double('land', $asks);
 	$commit = $brain->commit('asks');
 	proposed('asks', $commit);
-	ok($brain->until(60, sub { $brain->decisions('asks') =~ /landed again in 3600 s, not in 7200: its forge asks for time, and has an hour at once/ }),
+	ok(wait_for(sub { $brain->decisions('asks') =~ /landed again in 3600 s, not in 7200: its forge asks for time, and has an hour at once/ }),
 		'a forge that asks for time gets an hour, and people are told') or diag($brain->decisions('asks') . $brain->log);
 	$brain->stop('TERM');
 	system('sqlite3', @later, "UPDATE items SET since = since - 86400000 WHERE state = 'landing'; UPDATE landing_inbox SET due = 0");
 	$brain->start;
-	ok($brain->until(60, sub { $brain->decisions('asks') =~ /landed again in 2 s: the forge asked us to wait/ }), 'after a day it gets no more');
+	ok(wait_for(sub { $brain->decisions('asks') =~ /landed again in 2 s: the forge asked us to wait/ }), 'after a day it gets no more');
 	restart_double('land', undef, $asks);
 	state_is('asks', 'landed', 'and lands when it can');
-	ok($brain->until(60, sub { $brain->decisions('asks') =~ /told "landed" later, in 3600 s: its forge asks for 7200, and has an hour at once/ }),
+	ok(wait_for(sub { $brain->decisions('asks') =~ /told "landed" later, in 3600 s: its forge asks for 7200, and has an hour at once/ }),
 		'so it is with what is told') or diag($brain->decisions('asks'));
 	$brain->stop('TERM');
 	system('sqlite3', @later, "UPDATE reports SET made = made - 86400000 WHERE state = 'owed'; UPDATE calls SET due = 0 WHERE kind = 'report'");
 	$brain->start;
 	my $again = sub { scalar grep { $_->{proposal} eq 'asks' } $brain->heard('land', 'report') };
-	ok($brain->until(120, sub { $again->() >= 3 }), 'which is tried as what is out of reach after a day');
+	ok(wait_for(sub { $again->() >= 3 }), 'which is tried as what is out of reach after a day');
 	my $told = () = $brain->decisions('asks') =~ /told "landed" later/g;
 	is($told, 1, 'no more time is given');
 	restart_double('land');
-	ok($brain->until(180, sub { $brain->decisions('asks') =~ /told the proposal: landed/ }), 'and it is told when that can be');
+	ok(wait_for(sub { $brain->decisions('asks') =~ /told the proposal: landed/ }), 'and it is told when that can be');
 }
 
 # --- restarts

@@ -6,6 +6,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use Brain;
 use Test::More;
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 my $brain = Brain->new(extra => "[brt]\nhistory.keep = 90d\nlogs.keep = 0s\n");
@@ -21,20 +22,20 @@ sub lands {
 	my ($name) = @_;
 	$brain->approve($name, proposed($name));
 	$brain->tell("refs/proposals/$name/head");
-	ok($brain->until(30, sub { $brain->item($name)->{state} eq 'landed' && $brain->decisions($name) =~ /told the proposal: landed/ }), "$name lands")
+	ok(wait_for(sub { $brain->item($name)->{state} eq 'landed' && $brain->decisions($name) =~ /told the proposal: landed/ }), "$name lands")
 		or diag($brain->decisions($name), $brain->log);
 	return $brain->ask('show', $name)->{builds}[0]{build};
 }
 # The brain is started anew and looks at all that is past, which its log says.
 sub look_again {
 	my $seen = () = $brain->log =~ /what is past is removed/g;
-	return $brain->start && $brain->until(20, sub { $seen < (() = $brain->log =~ /what is past is removed/g) });
+	return $brain->start && wait_for(sub { $seen < (() = $brain->log =~ /what is past is removed/g) });
 }
 
 ok($brain->start, 'a brain') or BAIL_OUT($brain->log);
 my $build = lands('one');
 proposed('open');
-ok($brain->until(20, sub { $brain->decisions('open') =~ /not approved/ }), 'a proposal that stays open');
+ok(wait_for(sub { $brain->decisions('open') =~ /not approved/ }), 'a proposal that stays open');
 my ($status, $body) = $brain->hook('github', '{"n":0}');
 for my $n (1 .. 20) { $brain->hook('github', qq({"n":$n,"filling":") . 'x' x 5000 . '"}') }
 my $ref = sql('SELECT delivery FROM items');
@@ -44,7 +45,7 @@ is(count('deliveries'), 24, 'messages');
 
 # --- young: nothing goes
 ok($brain->start, 'as long as all is young');
-$brain->until(1, sub { $brain->log =~ /what is past is removed/ });
+not_within(1, sub { $brain->log =~ /what is past is removed/ });
 unlike($brain->log, qr/what is past is removed/, 'nothing goes');
 $brain->stop('TERM');
 
@@ -60,7 +61,7 @@ sql("UPDATE deliveries SET heard = heard - 8640000000, stored = stored - 8640000
 	. q(INSERT INTO calls (kind, lane, key, request, stage, state, attempts, due, made) VALUES ('of-nobody', 'l', 'k', '', 0, 'intent', 0, 0, 1)));
 utime 1, 1, "$state/logs/$build.log";
 ok(look_again(), 'it is old, and goes') or BAIL_OUT($brain->log);
-is($brain->until(5, sub { !count("calls WHERE state = 'answered' AND ended < 1000 * (strftime('%s') - 7776000)") }), 1, 'calls that were answered');
+is(wait_for(sub { !count("calls WHERE state = 'answered' AND ended < 1000 * (strftime('%s') - 7776000)") }), 1, 'calls that were answered');
 is(count("calls WHERE kind = 'of-nobody'"), 1, 'not one that waits');
 is(sql("SELECT count(*), sum(length(body)) FROM deliveries WHERE id = $ref"), '1|0', 'of a message that an item refers to its body');
 is(sql("SELECT count(*) FROM decisions WHERE time < 1000 * (strftime('%s') - 7776000) AND delivery NOT IN (SELECT delivery FROM items UNION SELECT delivery FROM proposals)"

@@ -8,6 +8,7 @@ use Brain;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use Test::More;
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 my $brain = Brain->new;
@@ -35,7 +36,7 @@ for my $row (@bodies) {
 	my ($what, $body, $words) = @$row;
 	my ($status, $answer) = $brain->hook('git', $body);
 	my ($number) = $answer =~ /(\d+)/;
-	ok($status == 202 && $brain->until(10, sub { $brain->decisions($number) =~ $words }), "$what: kept and decided")
+	ok($status == 202 && wait_for(sub { $brain->decisions($number) =~ $words }), "$what: kept and decided")
 		or diag("$status $answer", $brain->decisions($number // 0));
 }
 is(scalar(@{$brain->ask('queue')->{targets}}), 0, 'nothing is queued by that');

@@ -9,6 +9,7 @@ use Brain;
 use IO::Socket::UNIX;
 use Test::More;
 use Time::HiRes qw(sleep);
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 my $brain = Brain->new;
@@ -81,7 +82,7 @@ my $commit = $brain->commit('wanted');
 $brain->propose('wanted', $commit);
 $brain->approve('wanted', $commit);
 $brain->tell('refs/proposals/wanted/head');
-ok($brain->until(10, sub { build_of('wanted') }), 'a build waits for its slave');
+ok(wait_for(sub { build_of('wanted') }), 'a build waits for its slave');
 my $id = build_of('wanted')->{build};
 byoci('keep', $id);
 is($status, 75, 'its worker can not be kept yet');
@@ -95,7 +96,7 @@ like($brain->decisions('wanted'), qr/worker of build $id is not discarded, thoug
 
 # --- a build that runs
 slave($good);
-ok($brain->until(20, sub { build_of('wanted')->{state} eq 'running' }), 'the slave comes, it runs');
+ok(wait_for(sub { build_of('wanted')->{state} eq 'running' }), 'the slave comes, it runs');
 byoci('keep', $id);
 is($status, 0, 'its worker is to be kept');
 is($said, "the worker of build $id is kept when its tests have ended, as long as keep.limit allows: somebody asked for it", 'and that is said');
@@ -116,7 +117,7 @@ like($brain->decisions('wanted'), qr/the worker of build $id is kept no more/, '
 
 # --- it ends
 Brain::spew("$tmp/go", '');
-ok($brain->until(20, sub { $brain->item('wanted')->{state} eq 'landed' }), 'it lands');
+ok(wait_for(sub { $brain->item('wanted')->{state} eq 'landed' }), 'it lands');
 byoci('keep', $id);
 is($status, 64, 'then it is too late');
 like($said, qr/has ended; a worker can be kept until then/, 'and that is said');
@@ -185,7 +186,7 @@ for my $socket (@waiting) {
 	print $socket qq({"verb":"discard","args":{"build":"$id"}}\n);
 	$socket->flush;
 }
-ok($brain->until(10, sub { $brain->heard('slave', 'discard') }), 'three ask for the same');
+ok(wait_for(sub { $brain->heard('slave', 'discard') }), 'three ask for the same');
 is($brain->ask('status')->{namespace}, 'brt', 'the brain answers others meanwhile');
 print {$waiting[0]} qq({"verb":"kept","args":{}}\n);
 $waiting[0]->flush;
@@ -202,12 +203,12 @@ my $before = () = $brain->decisions('wanted') =~ /kept no more/g;
 my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM, Peer => $path);
 print $socket qq({"verb":"discard","args":{"build":"$id"}}\n);
 $socket->flush;
-ok($brain->until(10, sub { $brain->heard('slave', 'discard') }), 'somebody asks');
+ok(wait_for(sub { $brain->heard('slave', 'discard') }), 'somebody asks');
 $brain->stop('KILL');
 is(readline($socket), undef, 'the brain is killed: the connection ends');
 Brain::spew("$tmp/go", '');
 ok($brain->start, 'it starts again');
-ok($brain->until(10, sub { my $now = () = $brain->decisions('wanted') =~ /kept no more/g; $now == $before + 1 }), 'and asks for it again: it was said that it would');
+ok(wait_for(sub { my $now = () = $brain->decisions('wanted') =~ /kept no more/g; $now == $before + 1 }), 'and asks for it again: it was said that it would');
 is(calls_left(), 0, 'no call is left');
 
 is($brain->stop('TERM'), 0, 'it ends cleanly');

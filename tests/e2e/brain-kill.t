@@ -8,6 +8,7 @@ use lib $FindBin::Bin;
 use Brain;
 use Test::More;
 use Time::HiRes qw(sleep);
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 my $kills = $ENV{BYOCI_KILLS} // 12;
@@ -56,13 +57,13 @@ for my $name (sort keys %commit) {
 }
 is($round, $kills, "killed $round times");
 for my $name (sort keys %commit) {
-	my $done = $brain->until(60, sub { $brain->item($name)->{state} eq 'landed' });
+	my $done = wait_for(sub { $brain->item($name)->{state} eq 'landed' });
 	ok($done, "$name landed") or diag($brain->item($name)->{state}, $brain->decisions($name));
 }
 my %times;
 $times{$_}++ for split /\n/, Brain::slurp($landed);
 is_deeply([sort values %times], [(1) x 6], 'each once');
-ok($brain->until(30, sub { 6 == grep { $brain->decisions($_) =~ /told the proposal: landed/ } keys %commit }), 'and each was told');
+ok(wait_for(sub { 6 == grep { $brain->decisions($_) =~ /told the proposal: landed/ } keys %commit }), 'and each was told');
 my %reports;
 $reports{"$_->{proposal} $_->{approved} $_->{merge}"}++ for $brain->heard('land', 'report');
 is(scalar(keys %reports), 6, 'with one marker each, however often it was sent');

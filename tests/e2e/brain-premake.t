@@ -6,6 +6,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use Brain;
 use Test::More;
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 my $brain = Brain->new;
@@ -28,7 +29,7 @@ sub told { my ($name) = @_; my ($status) = $brain->tell("refs/proposals/$name/he
 my $one = $brain->commit('one');
 $brain->propose('one', $one);
 told('one');
-ok($brain->until(10, sub { premakes('one') }), 'a proposal that is not approved is merged beforehand');
+ok(wait_for(sub { premakes('one') }), 'a proposal that is not approved is merged beforehand');
 my ($asked) = premakes('one');
 my @ahead = $brain->heard('slave', 'ahead');
 is(scalar(@ahead), 1, 'and its slave heard of it when the hook came, once');
@@ -39,12 +40,12 @@ like($asked->{spec}{build}, qr/\A[0-9a-f]{32}\z/, 'by a spec that a slave takes'
 is(scalar(starts('one')), 0, 'and not built');
 
 told('one');
-ok($brain->until(10, sub { $brain->decisions('one') =~ /read back.*read back/s }), 'a hook that brings nothing new');
+ok(wait_for(sub { $brain->decisions('one') =~ /read back.*read back/s }), 'a hook that brings nothing new');
 is(scalar(premakes('one')), 1, 'asks for nothing');
 my $again = $brain->commit('again');
 $brain->propose('one', $again);
 told('one');
-ok($brain->until(10, sub { premakes('one') == 2 }), 'another head is another merge');
+ok(wait_for(sub { premakes('one') == 2 }), 'another head is another merge');
 is((premakes('one'))[1]{spec}{trees}[0]{merges}[0]{source}, $again, 'that of the new head');
 ok((premakes('one'))[1]{spec}{build} ne $asked->{spec}{build}, 'with another id');
 
@@ -52,7 +53,7 @@ ok((premakes('one'))[1]{spec}{build} ne $asked->{spec}{build}, 'with another id'
 @ahead = $brain->heard('slave', 'ahead');
 $brain->approve('one', $again);
 $brain->tell('refs/proposals/one/records/' . 'a' x 32);
-ok($brain->until(20, sub { $brain->item('one')->{state} eq 'landed' }), 'it lands though the slave gave no answer') or diag($brain->log);
+ok(wait_for(sub { $brain->item('one')->{state} eq 'landed' }), 'it lands though the slave gave no answer') or diag($brain->log);
 is(scalar($brain->heard('slave', 'ahead')), scalar(@ahead), 'an approval alone has nothing fetched');
 is_deeply((starts('one'))[0]{spec}{trees}, (premakes('one'))[1]{spec}{trees}, 'the build asks for the very merge that was asked for beforehand');
 
@@ -60,7 +61,7 @@ my $two = $brain->commit('two');
 $brain->propose('two', $two);
 $brain->approve('two', $two);
 told('two');
-ok($brain->until(20, sub { $brain->item('two')->{state} eq 'landed' }), 'one that is approved when it is seen lands');
+ok(wait_for(sub { $brain->item('two')->{state} eq 'landed' }), 'one that is approved when it is seen lands');
 is(scalar(premakes('two')), 0, 'its build makes the merge, and nobody else');
 
 # No slave at all.
@@ -68,14 +69,14 @@ $brain->end_double('slave');
 my $three = $brain->commit('three');
 $brain->propose('three', $three);
 told('three');
-ok($brain->until(10, sub { $brain->decisions('three') =~ /read back/ }), 'without a slave a proposal is seen');
-ok($brain->until(10, sub { Brain::run('sqlite3', "$brain->{tmp}/state/brain/state.db", "SELECT count(*) FROM calls WHERE kind = 'premake'") eq '0' }),
+ok(wait_for(sub { $brain->decisions('three') =~ /read back/ }), 'without a slave a proposal is seen');
+ok(wait_for(sub { Brain::run('sqlite3', "$brain->{tmp}/state/brain/state.db", "SELECT count(*) FROM calls WHERE kind = 'premake'") eq '0' }),
 	'and no wish for a merge is kept');
 delete $brain->{deaf};
 $brain->slave($slave);
 $brain->approve('three', $three);
 told('three');
-ok($brain->until(20, sub { $brain->item('three')->{state} eq 'landed' }), 'and it lands all the same');
+ok(wait_for(sub { $brain->item('three')->{state} eq 'landed' }), 'and it lands all the same');
 # The target moves while they wait: the next one's merge is made again, while the one before it is tested.
 $brain->end_double('slave');
 unlink "$brain->{tmp}/slave.heard";
@@ -83,7 +84,7 @@ my $hold = "$brain->{tmp}/hold";
 Brain::spew("$hold-$_", '') for qw(first second);
 $brain->slave(sub {
 	my ($spec) = @_;
-	$brain->until(20, sub { !-e "$hold-$spec->{proposal}" });
+	wait_for(sub { !-e "$hold-$spec->{proposal}" });
 	return $spec->{proposal} eq 'second' ? (outcome => 'failure') : ();
 });
 my $before = $brain->tip;
@@ -92,17 +93,17 @@ for my $name (qw(first second third)) {
 	$brain->propose($name, $commit);
 	$brain->approve($name, $commit);
 	told($name);
-	ok($brain->until(10, sub { $brain->item($name)->{state} =~ /queued|building/ }), "$name waits");
+	ok(wait_for(sub { $brain->item($name)->{state} =~ /queued|building/ }), "$name waits");
 }
-$brain->until(10, sub { premakes('third') == 1 });
+wait_for(sub { premakes('third') == 1 });
 is_deeply([map { $_->{spec}{trees}[0]{base} } premakes('third')], [$before], 'the third was merged beforehand with the target as it was');
 unlink "$hold-first";
-ok($brain->until(20, sub { $brain->item('first')->{state} eq 'landed' && $brain->item('second')->{state} eq 'building' }), 'the first lands, the second is tested');
-ok($brain->until(10, sub { premakes('third') == 2 }), 'and the merge of the third is made again') or diag($brain->decisions('third'));
+ok(wait_for(sub { $brain->item('first')->{state} eq 'landed' && $brain->item('second')->{state} eq 'building' }), 'the first lands, the second is tested');
+ok(wait_for(sub { premakes('third') == 2 }), 'and the merge of the third is made again') or diag($brain->decisions('third'));
 is((premakes('third'))[-1]{spec}{trees}[0]{base}, $brain->tip, 'with the target as it is now');
 is($brain->item('third')->{state}, 'queued', 'while it waits');
 unlink "$hold-second";
-ok($brain->until(20, sub { $brain->item('third')->{state} eq 'landed' }), 'the second fails, the third lands');
+ok(wait_for(sub { $brain->item('third')->{state} eq 'landed' }), 'the second fails, the third lands');
 is_deeply((starts('third'))[0]{spec}{trees}, (premakes('third'))[1]{spec}{trees}, 'by that very merge');
 unlike($brain->decisions('third'), qr/its turn: read back again/, 'without being read once more before');
 

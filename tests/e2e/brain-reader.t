@@ -6,6 +6,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use Brain;
 use Test::More;
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 my $brain = Brain->new;
@@ -18,7 +19,7 @@ my $known = Brain::slurp($signers);
 
 sub reader { return grep { `tr '\\0' ' ' </proc/$_/cmdline` =~ / git-read .*--serve/ } split ' ', Brain::run('pgrep', '-P', $brain->{pid}) }
 sub told { my ($name) = @_; return ($brain->tell("refs/proposals/$name/head"))[0] == 202 }
-sub lands { my ($name) = @_; return $brain->until(20, sub { $brain->item($name)->{state} eq 'landed' }) || (diag($brain->decisions($name), $brain->log), 0) }
+sub lands { my ($name) = @_; return wait_for(sub { $brain->item($name)->{state} eq 'landed' }) || (diag($brain->decisions($name), $brain->log), 0) }
 sub proposed { my ($name) = @_; my $commit = $brain->commit($name); $brain->propose($name, $commit); return $commit }
 sub approved { my ($name) = @_; $brain->approve($name, proposed($name)); return told($name) }
 
@@ -30,18 +31,18 @@ approved('two');
 ok(lands('two'), 'another lands');
 is_deeply([reader()], \@first, 'read by the same one');
 kill 'KILL', @first;
-ok($brain->until(10, sub { !reader() }), 'it is killed');
+ok(wait_for(sub { !reader() }), 'it is killed');
 approved('three');
 ok(lands('three'), 'and another one reads the next');
 my ($second) = reader();
 kill 'STOP', $second;
 approved('four');
-ok($brain->until(10, sub { $brain->decisions('four') || 1 }), 'while it does not answer');
+ok(wait_for(sub { $brain->decisions('four') || 1 }), 'while it does not answer');
 kill 'KILL', $second;
 ok(lands('four'), 'it is killed: what it was asked is asked again');
 my ($third) = reader();
 kill 'HUP', $brain->{pid};
-ok($brain->until(10, sub { !grep { $_ == $third } reader() }), 'when the configuration is read again it goes');
+ok(wait_for(sub { !grep { $_ == $third } reader() }), 'when the configuration is read again it goes');
 approved('five');
 ok(lands('five'), 'and the next one reads by the new');
 
@@ -49,14 +50,14 @@ ok(lands('five'), 'and the next one reads by the new');
 (my $without = $known) =~ s/^ben .*\n//m;
 Brain::spew($signers, $without);
 approved('six');
-ok($brain->until(10, sub { $brain->decisions('six') =~ /not approved/ }), 'an approval by a key that is not in allowed_signers does not count');
+ok(wait_for(sub { $brain->decisions('six') =~ /not approved/ }), 'an approval by a key that is not in allowed_signers does not count');
 Brain::spew($signers, $known);
 told('six');
 ok(lands('six'), 'when it is there again it does');
 (my $past = $known) =~ s/^(ben) namespaces="([^"]*)"/$1 namespaces="$2",valid-before="20200101"/m;
 Brain::spew($signers, $past);
 approved('seven');
-ok($brain->until(10, sub { $brain->decisions('seven') =~ /not approved/ }), 'nor does one by a key whose time is over');
+ok(wait_for(sub { $brain->decisions('seven') =~ /not approved/ }), 'nor does one by a key whose time is over');
 Brain::spew($signers, $known =~ s/namespaces="[^"]*" //gr);
 told('seven');
 ok(lands('seven'), 'a line without options counts for everything');
@@ -76,7 +77,7 @@ Brain::spew("$brain->{tmp}/forged", $blob);
 $brain->git('update-ref', 'refs/proposals/eight/records/' . substr(Digest::SHA::sha256_hex($blob), 0, 32),
 	$brain->git('hash-object', '-w', "$brain->{tmp}/forged"));
 told('eight');
-ok($brain->until(10, sub { $brain->decisions('eight') =~ /not approved/ }), 'a record that was changed after it was signed does not count');
+ok(wait_for(sub { $brain->decisions('eight') =~ /not approved/ }), 'a record that was changed after it was signed does not count');
 like($brain->git('rev-parse', '--verify', '-q', 'refs/proposals/eight/head'), qr/^$other/, '(it is the one of the head)');
 $brain->stop;
 is($?, 0, 'the brain ends well');

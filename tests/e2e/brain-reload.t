@@ -6,6 +6,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use Brain;
 use Test::More;
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 my $brain = Brain->new;
@@ -28,7 +29,7 @@ sub hang_up {
 	my ($pattern) = @_;
 	my $before = () = $brain->log =~ /$pattern/g;
 	kill HUP => $brain->{pid};
-	return $brain->until(10, sub { $before < (() = $brain->log =~ /$pattern/g) });
+	return wait_for(sub { $before < (() = $brain->log =~ /$pattern/g) });
 }
 
 sub with { Brain::spew($file, $_[0]) }
@@ -55,7 +56,7 @@ my $commit = $brain->commit('two', $main);
 $brain->propose('two', $commit);
 $brain->approve('two', $commit);
 is(($brain->tell('refs/proposals/two/head'))[0], 202, 'a proposal with one approval');
-ok($brain->until(20, sub { $brain->decisions('two') =~ /not approved: 1 of 2/ }), '  waits for the second one that is wanted now') or diag($brain->decisions('two'));
+ok(wait_for(sub { $brain->decisions('two') =~ /not approved: 1 of 2/ }), '  waits for the second one that is wanted now') or diag($brain->decisions('two'));
 unlink $file;
 ok(hang_up(qr/was read again/), 'the configuration as it was');
 
@@ -74,7 +75,7 @@ for my $name (map { "busy-$_" } 1 .. 5) {
 	kill HUP => $brain->{pid};
 }
 for my $name (sort keys %commit) {
-	ok($brain->until(30, sub { ($brain->item($name) // {state => ''})->{state} eq 'landed' }), "$name lands meanwhile") or diag($brain->decisions($name));
+	ok(wait_for(sub { ($brain->item($name) // {state => ''})->{state} eq 'landed' }), "$name lands meanwhile") or diag($brain->decisions($name));
 }
 is($brain->stop('TERM'), 0, 'and it ends well');
 unlike($brain->log, qr/Sanitizer|runtime error/, 'without a word of a sanitizer') or diag($brain->log);

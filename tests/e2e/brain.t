@@ -6,6 +6,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use Brain;
 use Test::More;
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 my $brain = Brain->new;
@@ -59,7 +60,7 @@ for (['github'], ['gitea'], ['gitlab'], ['launchpad', qr/not understood/]) {
 	($status, $answer) = $brain->hook($dialect, $body);
 	is($status, 202, "a hook of $dialect is stored");
 	my ($number) = $answer =~ /(\d+)/;
-	ok($brain->until(5, sub { $brain->decisions($number) =~ ($decision // qr/not read yet/) }), "and decided");
+	ok(wait_for(sub { $brain->decisions($number) =~ ($decision // qr/not read yet/) }), "and decided");
 }
 
 # --- what was said 202 to is there after the worst

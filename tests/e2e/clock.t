@@ -8,6 +8,7 @@ use lib $FindBin::Bin;
 use Brain;
 use Test::More;
 use Time::HiRes qw(time);
+use Wait;
 use Widget;
 
 chdir "$FindBin::Bin/../..";
@@ -55,7 +56,7 @@ sub set_while_landing_waits {
 	$whole->end('land');
 	my ($made, $one) = proposed($branch);
 	approves($made);
-	ok($whole->until(20, sub { attempts($made) >= 3 }),
+	ok(wait_for(sub { attempts($made) >= 3 }),
 		"$what: a landing waits") or diag(why($made));
 	set_clock($offset);
 	faked(sub { $whole->start_land });
@@ -75,9 +76,9 @@ Brain::spew("$lp->{tmp}/work/run-tests", "#!/bin/sh\nsleep 3\n", 0755);
 $running_commit = push_to_fork('running');
 has_diff_of($running, $running_commit);
 approves($running);
-ok($whole->until(20, sub { $whole->item($running->{id})->{state} eq 'building' }), 'a build runs');
+ok(wait_for(sub { $whole->item($running->{id})->{state} eq 'building' }), 'a build runs');
 set_clock(-7200);
-$whole->until(1, sub { 0 });
+not_within(1, sub { 0 });
 set_clock(86400);
 landed_once($running, $running_commit, 'the clock was set back and forth while it was tested');
 is(scalar($whole->ask('show', $running->{id})->{builds}->@*), 1, 'which it was once');
@@ -87,7 +88,7 @@ set_clock(0);
 $whole->end('slave');
 my ($down, $down_commit) = proposed('down');
 approves($down);
-ok($whole->until(20, sub { attempts($down) >= 2 }), 'a build waits')
+ok(wait_for(sub { attempts($down) >= 2 }), 'a build waits')
 	or diag(why($down));
 $whole->stop;
 set_clock(-3600);
@@ -99,7 +100,7 @@ cmp_ok($took, '<', 25, 'soon');
 set_clock(86400);
 my ($behind) = proposed('behind');
 said($behind, qr/not approved/, 'one that waits');
-$whole->until(1, sub { 0 });
+not_within(1, sub { 0 });
 set_clock(-300);
 $lp->git('checkout', '-q', 'refs/remotes/main');
 $lp->git('commit', '-q', '--allow-empty', '-m', 'by hand');

@@ -7,6 +7,7 @@ use lib $FindBin::Bin;
 use Jenkins;
 use Test::More;
 use Time::HiRes qw(time);
+use Wait;
 
 my $jn = Jenkins->new;
 my $tmp = $jn->{tmp};
@@ -143,7 +144,7 @@ $jn->control('left');
 status_is($jn->get("queue/item/$item/api/json"), 404, 'later nothing is known of it');
 $jn->control('set', gap => 1);
 my $between = $jn->trigger('A/B/gate', BRAIN_BUILD => 'between')->{item};
-ok($jn->until(5, sub { $jn->get("queue/item/$between/api/json")->{json}{_class} =~ /LeftItem/ }), 'an item leaves the queue');
+ok(wait_for(sub { $jn->get("queue/item/$between/api/json")->{json}{_class} =~ /LeftItem/ }), 'an item leaves the queue');
 is($jn->get("queue/item/$between/api/json")->{json}{executable}, undef, 'before there is a build');
 ok(!(grep { $_->{queueId} == $between } @{$jn->get("$gate/api/json?tree=builds[queueId]")->{json}{builds}}), 'or one in the list');
 ok($jn->number($between), 'and then there is');
@@ -169,7 +170,7 @@ $jn->control('job', name => 'log', command => "#!/bin/sh\nprintf 'a\\033[8mha://
 my $log = 'job/log/1/logText/progressiveText';
 $jn->number($jn->trigger('log')->{item});
 my $part;
-ok($jn->until(5, sub { $part = $jn->get("$log?start=0"); $part->{content} =~ /^wait$/m }), 'a log is read while it grows');
+ok(wait_for(sub { $part = $jn->get("$log?start=0"); $part->{content} =~ /^wait$/m }), 'a log is read while it grows');
 is($part->{headers}{'x-more-data'}, 'true', 'there is more to come');
 like($part->{content}, qr/^ab$/m, 'the notes are not in it');
 my $size = $part->{headers}{'x-text-size'};
@@ -187,7 +188,7 @@ status_is($jn->get("$log?start=x"), 500, 'a start that is none');
 $jn->control('job', name => 'long', command => "echo \$\$ >$tmp/pid\nexec sleep 100", parameters => {BRAIN_BUILD => ''});
 $jn->number($jn->trigger('long')->{item});
 sub pid { open my $in, '<', "$tmp/pid" or return; my $pid = <$in> // return; chomp $pid; return $pid }
-my $pid = $jn->until(5, sub { pid() });
+my $pid = wait_for(sub { pid() });
 is($jn->get('job/long/1/api/json')->{json}{building}, JSON::PP::true, 'one runs');
 status_is($jn->get('job/long/1/stop'), 405, 'GET stops nothing');
 status_is($jn->post('job/long/1/stop'), 302, 'it is stopped');
@@ -197,9 +198,9 @@ kill 'KILL', $pid;
 $jn->control('set', stop_kills => 1);
 unlink "$tmp/pid";
 $jn->number($jn->trigger('long')->{item});
-$pid = $jn->until(5, sub { pid() });
+$pid = wait_for(sub { pid() });
 $jn->post('job/long/2/stop');
-ok($jn->until(5, sub { !kill 0, $pid }), 'or ended, when the double is told so');
+ok(wait_for(sub { !kill 0, $pid }), 'or ended, when the double is told so');
 $jn->control('set', stop_kills => 0);
 
 # --- nodes
@@ -223,20 +224,20 @@ like($jn->get('computer/n1/config.xml')->{content}, qr{<label>test</label>}, 'it
 $jn->control('job', name => 'there', label => 'test', command => 'echo on $NODE_NAME', parameters => {BRAIN_BUILD => ''});
 my $there = $jn->trigger('there')->{item};
 sub why { return $jn->get("queue/item/$_[0]/api/json")->{json}{why} // '' }
-ok($jn->until(5, sub { why($there) =~ /offline$/ }), 'a job for it waits') or diag(why($there));
+ok(wait_for(sub { why($there) =~ /offline$/ }), 'a job for it waits') or diag(why($there));
 $jn->control('connect', name => $_) for qw(n1 n2);
 is($jn->number($there), 1, 'until it is there');
 like($jn->ended('there', 1)->{builtOn}, qr/^n[12]$/, 'and is built on it');
 $jn->post("computer/$_/changeOfflineCause", form => {offlineMessage => 'disk is full'}) for qw(n1 n2);
 is(node('n1')->{offlineCauseReason}, 'disk is full', 'a node is offline with a reason');
 $there = $jn->trigger('there')->{item};
-ok($jn->until(5, sub { why($there) =~ /^All nodes of label/ }), 'nothing goes there') or diag(why($there));
+ok(wait_for(sub { why($there) =~ /^All nodes of label/ }), 'nothing goes there') or diag(why($there));
 $jn->post('computer/n1/toggleOffline');
 is($jn->ended('there', $jn->number($there))->{builtOn}, 'n1', 'but to the one that is back');
 $jn->control('plan', job => 'there', hold => 1, log => "by plan\n");
 my @planned = map { $jn->trigger('there', BRAIN_BUILD => "p$_")->{item} } 1, 2;
 $jn->number($planned[0]);
-ok($jn->until(5, sub { why($planned[1]) =~ /^Waiting for next available executor/ }), 'one executor is one build');
+ok(wait_for(sub { why($planned[1]) =~ /^Waiting for next available executor/ }), 'one executor is one build');
 $jn->control('finish', job => 'there', build => 3, result => 'UNSTABLE');
 is($jn->ended('there', 3)->{result}, 'UNSTABLE', 'a planned end');
 $jn->number($planned[1]);
@@ -257,17 +258,17 @@ status_is($jn->post('view/mine/doDelete'), 302, 'and deleted');
 status_is($jn->post('quietDown'), 302, 'the master takes no new work');
 ok($jn->get('api/json')->{json}{quietingDown}, 'and says so');
 my ($held) = path_of($jn->post('job/plain/build?delay=0sec')) =~ m{(\d+)/$};
-ok($jn->until(5, sub { why($held) eq 'Jenkins is about to shut down' }), 'but what is queued waits') or diag(why($held));
+ok(wait_for(sub { why($held) eq 'Jenkins is about to shut down' }), 'but what is queued waits') or diag(why($held));
 unlink "$tmp/pid";
 $jn->post('cancelQuietDown');
 $jn->number($jn->trigger('long')->{item});
-$pid = $jn->until(5, sub { pid() });
+$pid = wait_for(sub { pid() });
 $jn->control('save');
 my $lost = $jn->post('job/long/buildWithParameters?delay=60sec', form => {BRAIN_BUILD => 'lost'});
 $jn->control('set', startup => 0.3);
 $jn->control('restart', mode => 'crash');
 status_is($jn->get('api/json'), 503, 'after a crash it starts');
-ok($jn->until(5, sub { $jn->get('api/json')->{status} == 200 }), 'and is back');
+ok(wait_for(sub { $jn->get('api/json')->{status} == 200 }), 'and is back');
 is($jn->get('job/long/3/api/json')->{json}{result}, 'ABORTED', 'what ran is aborted');
 ok(kill(0, $pid), 'its process is left alone');
 kill 'KILL', $pid;
@@ -277,8 +278,8 @@ is(path_of($again), path_of($lost), 'and its number is given again');
 my $session = $jn->get('api/json')->{headers}{'x-jenkins-session'};
 $jn->control('set', startup => 0);
 status_is($jn->post('restart'), 302, 'a restart');
-ok($jn->until(5, sub { ($jn->get('api/json')->{headers}{'x-jenkins-session'} // $session) ne $session }), 'comes a little later');
-ok($jn->until(5, sub { my $found = $jn->get('queue/api/json')->{json}; $found && $found->{items}[0]{actions}[0]{parameters}[0]{value} eq 'again' }),
+ok(wait_for(sub { ($jn->get('api/json')->{headers}{'x-jenkins-session'} // $session) ne $session }), 'comes a little later');
+ok(wait_for(sub { my $found = $jn->get('queue/api/json')->{json}; $found && $found->{items}[0]{actions}[0]{parameters}[0]{value} eq 'again' }),
 	'keeps the queue');
 
 # --- faults

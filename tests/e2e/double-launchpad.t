@@ -7,6 +7,7 @@ use lib $FindBin::Bin;
 use Digest::SHA qw(hmac_sha1_hex);
 use Launchpad;
 use Test::More;
+use Wait;
 
 my $lp = Launchpad->new;
 my $name = '~team/widget/+git/widget';
@@ -27,7 +28,7 @@ ok(defined $lp->git('push', '-q', $lp->url('bob', $name), 'main'), 'a member of 
 my $fix = $lp->commit('fix', 'main');
 ok(defined $lp->git('push', '-q', $lp->url('ann', $fork), 'main', 'fix'), 'people push to their own') or diag($lp->{said});
 like($lp->git('ls-remote', "http://127.0.0.1:$lp->{port}/$fork"), qr{^$fix\trefs/heads/fix$}m, 'everybody reads');
-ok($lp->until(5, sub { $lp->get(undef, "$fork/+ref/fix")->{status} == 200 }), 'the scanner saw it');
+ok(wait_for(sub { $lp->get(undef, "$fork/+ref/fix")->{status} == 200 }), 'the scanner saw it');
 is($lp->get(undef, "$fork/+ref/fix")->{json}{commit_sha1}, $fix, 'and where it is');
 is($lp->get(undef, $fork, 'ws.op', 'getRefByPath', 'path', '"refs/heads/fix"')->{json}{path}, 'refs/heads/fix', 'getRefByPath');
 is($lp->get(undef, $fork, 'ws.op', 'getRefByPath', 'path', 'refs/heads/none')->{json}, undef, 'of none: null');
@@ -42,7 +43,7 @@ my $mp = $made->{path};
 is($mp, "$fork/+merge/$made->{id}", 'a proposal is below its source');
 is($lp->get(undef, $mp)->{json}{preview_diff_link}, undef, 'its preview diff is late');
 $lp->control('diff', proposal => $made->{id});
-ok($lp->until(5, sub { $lp->heard('one') == 2 }), 'two hooks');
+ok(wait_for(sub { $lp->heard('one') == 2 }), 'two hooks');
 my ($created, $diffed) = sort { $a->{headers}{'x-launchpad-delivery'} <=> $b->{headers}{'x-launchpad-delivery'} } $lp->heard('one');
 is($created->{headers}{'x-launchpad-event-type'}, 'merge-proposal:0.1', 'the event');
 is($created->{headers}{'x-hub-signature'}, 'sha1=' . hmac_sha1_hex($created->{body}, 'sekrit'), 'the signature');
@@ -66,7 +67,7 @@ like($diff->{date_created}, qr/\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00\z/
 # --- a push: the ref is new at once, the diff later
 my $more = $lp->commit('fix');
 $lp->git('push', '-q', $lp->url('ann', $fork), 'fix');
-ok($lp->until(5, sub { $lp->get(undef, "$fork/+ref/fix")->{json}{commit_sha1} eq $more }), 'a push moves the ref');
+ok(wait_for(sub { $lp->get(undef, "$fork/+ref/fix")->{json}{commit_sha1} eq $more }), 'a push moves the ref');
 my $entry = $lp->get(undef, $mp)->{json};
 $diff = $lp->get(undef, $entry->{preview_diff_link})->{json};
 is($diff->{source_revision_id}, $fix, 'the newest diff is still of the source before');
@@ -75,7 +76,7 @@ $lp->control('set', diff_delay => 0.05);
 status_is($lp->call('eve', $mp, 'scheduleDiffUpdates'), 401, 'a stranger asks for no diff');
 status_is($lp->call('ann', $mp, 'scheduleDiffUpdates'), 200, 'who proposed may');
 sub newest { return $lp->get(undef, $lp->get(undef, $mp)->{json}{preview_diff_link})->{json} }
-ok($lp->until(5, sub { newest()->{source_revision_id} eq $more }), 'until there is a new one');
+ok(wait_for(sub { newest()->{source_revision_id} eq $more }), 'until there is a new one');
 my @dates = map { $_->{date_created} } @{$lp->get(undef, $entry->{preview_diffs_collection_link})->{json}{entries}};
 is(scalar(@dates), 2, 'both are there');
 ok($dates[0] lt $dates[1], 'the oldest first');
@@ -202,7 +203,7 @@ status_is($lp->{http}->get("$lp->{root}/~nobody/+sshkeys"), 404, 'not those of w
 
 # --- collections
 $lp->git('push', '-q', $lp->url('ann', $fork), map { "fix:refs/heads/topic-$_" } 1 .. 7);
-ok($lp->until(5, sub { $lp->get(undef, "$fork/+ref/topic-7")->{status} == 200 }), 'seven more branches');
+ok(wait_for(sub { $lp->get(undef, "$fork/+ref/topic-7")->{status} == 200 }), 'seven more branches');
 $lp->control('propose', person => 'ann', source => [$fork, "refs/heads/topic-$_"], target => [$name, 'refs/heads/main']) for 1 .. 7;
 my ($next, %seen, $pages) = ("$name?ws.op=getMergeProposals&ws.size=3");
 my $page = $lp->get(undef, $next)->{json};
@@ -239,7 +240,7 @@ is($lp->get(undef, "$mp/all_comments")->{json}{total_size}, $before + 1, 'of wha
 $lp->control('fault', path => 'ws.op=createComment', status => 504, late => 0.2);
 status_is($lp->call('ann', $mp, 'createComment', content => '"late"'), 504, 'a time-out');
 is($lp->get(undef, "$mp/all_comments")->{json}{total_size}, $before + 1, 'of what is not done yet');
-ok($lp->until(5, sub { $lp->get(undef, "$mp/all_comments")->{json}{total_size} == $before + 2 }), 'and is done later');
+ok(wait_for(sub { $lp->get(undef, "$mp/all_comments")->{json}{total_size} == $before + 2 }), 'and is done later');
 
 # --- removing a comment's text
 my ($made_late) = grep { $_->{content} eq 'late' } @{$lp->get(undef, "$mp/all_comments")->{json}{entries}};
@@ -265,7 +266,7 @@ $lp->control('set', minute => 0.2);
 $lp->answer('one', 500);
 my $count = $lp->heard('one');
 my $delivery = $lp->control('ping', hook => $hook)->{delivery};
-ok($lp->until(5, sub { 3 <= grep { $_->{headers}{'x-launchpad-delivery'} == $delivery } $lp->heard('one') }), 'what is not taken comes again');
+ok(wait_for(sub { 3 <= grep { $_->{headers}{'x-launchpad-delivery'} == $delivery } $lp->heard('one') }), 'what is not taken comes again');
 my ($ping) = grep { $_->{headers}{'x-launchpad-delivery'} == $delivery } $lp->heard('one');
 is($ping->{headers}{'x-launchpad-event-type'}, 'ping', 'with the same number');
 is($ping->{body}, '{"ping": true}', 'a ping');
@@ -273,13 +274,13 @@ my ($row) = grep { $_->{id} == $delivery } @{$lp->control('deliveries', hook => 
 is($row->{error_message}, 'Bad HTTP response: 500', 'and why, is written down');
 $lp->answer('one', 202);
 sub row { my ($row) = grep { $_->{id} == $delivery } @{$lp->control('deliveries', hook => $hook)->{deliveries}}; return $row }
-ok($lp->until(5, sub { row()->{successful} }), 'until it is');
+ok(wait_for(sub { row()->{successful} }), 'until it is');
 $lp->control('redeliver', hook => $hook, delivery => $delivery);
-ok($lp->until(5, sub { row()->{attempts}[-1] == 202 && @{row()->{attempts}} > @{$row->{attempts}} }), 'and once more on demand');
+ok(wait_for(sub { row()->{attempts}[-1] == 202 && @{row()->{attempts}} > @{$row->{attempts}} }), 'and once more on demand');
 $lp->answer('one', 401);
 $lp->control('set', minute => 0.002);
 $delivery = $lp->control('ping', hook => $hook)->{delivery};
-ok($lp->until(10, sub { !row()->{pending} }), 'a 401 is given up after an hour');
+ok(wait_for(sub { !row()->{pending} }), 'a 401 is given up after an hour');
 is(row()->{successful}, JSON::PP::false, 'without success');
 $lp->answer('one', 202);
 $lp->control('set', minute => 60);
@@ -289,7 +290,7 @@ $lp->control('hook', repository => $name, url => $silent, pattern => 'refs/heads
 $lp->control('hook', repository => $name, url => $silent, active => JSON::PP::false);
 $lp->control('edit', proposal => $made->{id}, whiteboard => 'x');
 $lp->call('bob', $mp, 'setStatus', status => 'Needs review');
-ok($lp->until(5, sub { $lp->heard('two') }), 'a sub-scope is a filter');
+ok(wait_for(sub { $lp->heard('two') }), 'a sub-scope is a filter');
 my ($only, @rest) = $lp->heard('two');
 is($only->{headers}{'x-launchpad-event-type'}, 'merge-proposal:0.1', 'which the header does not name');
 ok(!@rest && !$only->{headers}{'x-hub-signature'}, 'no other hook came; without a secret nothing is signed');
@@ -297,7 +298,7 @@ $lp->control('pause');
 $count = $lp->heard('one');
 $lp->control('ping', hook => $hook) for 1, 2;
 $lp->control('resume', backwards => JSON::PP::true);
-ok($lp->until(5, sub { $lp->heard('one') == $count + 2 }), 'held back');
+ok(wait_for(sub { $lp->heard('one') == $count + 2 }), 'held back');
 my ($late, $early) = map { $_->{headers}{'x-launchpad-delivery'} } ($lp->heard('one'))[-2, -1];
 cmp_ok($late, '>', $early, 'and sent in another order');
 my $new = $lp->call('bob', $name, 'newWebhook', delivery_url => "\"$silent\"", event_types => '["git:push:0.1"]', active => 'true',
@@ -308,7 +309,7 @@ status_is($lp->call('bob', $name, 'newWebhook', delivery_url => "\"$silent\"",
 	event_types => '["merge-proposal:0.1","merge-proposal:0.1::edit"]'), 400,
 	'a parent and its sub-scope');
 status_is($lp->call('bob', $new->{headers}{location}, 'ping'), 201, 'its ping');
-ok($lp->until(5, sub { ($lp->get('bob', "$new->{headers}{location}/deliveries")->{json}{entries}[0] // {})->{successful} }),
+ok(wait_for(sub { ($lp->get('bob', "$new->{headers}{location}/deliveries")->{json}{entries}[0] // {})->{successful} }),
 	'and its deliveries');
 
 # --- landing
@@ -317,12 +318,12 @@ $lp->git('checkout', '-q', 'main');
 $lp->git('merge', '-q', '--no-ff', '-m', 'Merge fix', $more);
 my $merge = $lp->git('rev-parse', 'HEAD');
 ok(defined $lp->git('push', '-q', $lp->url('bot', $name), 'main'), 'the merge is pushed') or diag($lp->{said});
-ok($lp->until(5, sub { $lp->get(undef, $mp)->{json}{queue_status} eq 'Merged' }), 'and Launchpad sees that it is merged');
+ok(wait_for(sub { $lp->get(undef, $mp)->{json}{queue_status} eq 'Merged' }), 'and Launchpad sees that it is merged');
 $entry = $lp->get(undef, $mp)->{json};
 is($entry->{merged_revision_id}, $merge, 'by that commit');
 ok($entry->{date_merged} && !$entry->{merge_reporter_link}, 'then, by nobody');
 sub pushes { my @heard = $lp->heard('one'); return grep { $_->{json}{ref_changes} } @heard[$count .. $#heard] }
-ok($lp->until(5, sub { pushes() }), 'the push is told');
+ok(wait_for(sub { pushes() }), 'the push is told');
 my ($push) = pushes();
 is($push->{headers}{'x-launchpad-event-type'}, 'git:push:0.1', 'as such');
 is_deeply($push->{json}, {git_repository => "/$name", git_repository_path => $name, ref_changes => {'refs/heads/main' =>
@@ -330,7 +331,7 @@ is_deeply($push->{json}, {git_repository => "/$name", git_repository_path => $na
 is($lp->get(undef, "$name?ws.op=getMergeProposals")->{json}{total_size}, 0, 'everything that it had is merged too');
 $lp->git('push', '-q', $lp->url('bob', $name), 'main:refs/heads/old');
 $lp->git('push', '-q', $lp->url('bob', $name), ':refs/heads/old');
-ok($lp->until(5, sub { grep { exists $_->{json}{ref_changes}{'refs/heads/old'} && !$_->{json}{ref_changes}{'refs/heads/old'}{new} }
+ok(wait_for(sub { grep { exists $_->{json}{ref_changes}{'refs/heads/old'} && !$_->{json}{ref_changes}{'refs/heads/old'}{new} }
 	grep { $_->{json}{ref_changes} } $lp->heard('one') }), 'a ref that is gone has no `new`');
 my $squash = $lp->commit('squash', 'main');
 $lp->git('push', '-q', $lp->url('ann', $fork), 'squash');
@@ -339,12 +340,12 @@ my $second = $lp->control('propose', person => 'ann', source => [$fork, 'refs/he
 is($lp->get(undef, $second->{path})->{json}{prerequisite_git_path}, 'refs/heads/fix', 'a proposal with a prerequisite');
 my $other_commit = $lp->commit('main');
 $lp->git('push', '-q', $folder, 'main');
-ok($lp->until(5, sub { $lp->get(undef, "$name/+ref/main")->{json}{commit_sha1} eq $other_commit }), 'a push into the folder is seen as well');
+ok(wait_for(sub { $lp->get(undef, "$name/+ref/main")->{json}{commit_sha1} eq $other_commit }), 'a push into the folder is seen as well');
 is($lp->get(undef, $second->{path})->{json}{queue_status}, 'Needs review', 'other commits do not merge it');
 status_is($lp->call('bot', $second->{path}, 'setStatus', status => 'Merged', revid => "\"$other_commit\""), 200, 'it can be said');
 is($lp->get(undef, $second->{path})->{json}{merged_revision_id}, $other_commit, 'and by which commit');
 $lp->control('delete', proposal => $second->{id});
-ok($lp->until(5, sub { grep { ($_->{json}{action} // '') eq 'deleted' && !exists $_->{json}{new} } $lp->heard('one') }),
+ok(wait_for(sub { grep { ($_->{json}{action} // '') eq 'deleted' && !exists $_->{json}{new} } $lp->heard('one') }),
 	'a deleted one is told without `new`');
 status_is($lp->get(undef, $second->{path}), 404, 'and is gone');
 
@@ -354,6 +355,6 @@ is($lp->stop, 0, 'SIGTERM ends it');
 ok(!-e $folder, 'and nothing is left');
 my $double = "$FindBin::Bin/../double/launchpad";
 chomp(my $orphan = `sh -c '"$double" </dev/null >"$lp->{tmp}/port" & echo \$!; until [ -s "$lp->{tmp}/port" ]; do sleep 0.05; done'`);
-ok($lp->until(10, sub { !kill 0, $orphan }), 'it ends with its parent');
+ok(wait_for(sub { !kill 0, $orphan }), 'it ends with its parent');
 
 done_testing;

@@ -7,6 +7,7 @@ use Digest::SHA qw(sha256_hex);
 use FindBin;
 use lib $FindBin::Bin;
 use Test::More;
+use Wait;
 use Widget;
 
 chdir "$FindBin::Bin/../..";
@@ -115,12 +116,12 @@ is(($whole->get($address))[0], 200, '(it is there again)');
 # --- a slave that does not answer holds nobody up
 kill 'STOP', $whole->{daemon}{slave};
 my @waiting = map { my $pid = fork // die; if (!$pid) { exec('curl', '-s', '-m', 60, '-o', '/dev/null', "http://127.0.0.1:$whole->{pages}$address") or POSIX::_exit(127) } $pid } 1 .. 16;
-ok($whole->until(20, sub { ($whole->get($address, '-m', 5))[1] =~ /too many artefacts are asked for at once/ }), 'many that wait for a slave are enough');
+ok(wait_for(sub { ($whole->get($address, '-m', 5))[1] =~ /too many artefacts are asked for at once/ }), 'many that wait for a slave are enough');
 is(($whole->get('/healthz'))[0], 200, 'and everybody else is served');
 kill 'TERM', @waiting;
 waitpid $_, 0 for @waiting;
 kill 'CONT', $whole->{daemon}{slave};
-ok($whole->until(20, sub { ($whole->get($address))[0] == 200 }), 'when it goes on, it is as before');
+ok(wait_for(sub { ($whole->get($address))[0] == 200 }), 'when it goes on, it is as before');
 $whole->end('slave');
 ($status, $bytes) = $whole->get($address);
 like("$status $bytes", qr/^503 .*nobody is there/, 'without a slave that is said');

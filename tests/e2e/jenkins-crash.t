@@ -8,6 +8,7 @@ use lib $FindBin::Bin;
 use OnMaster;
 use POSIX qw(:sys_wait_h);
 use Test::More;
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 
@@ -53,7 +54,7 @@ for (grep { /$only/ } split /\n/, $points) {
 	my $waits = $point eq 'jenkins.queued';
 	toggle(1) if $waits;
 	$on->proposed($name);
-	ok($on->until(20, \&ended), "$point: the brain is killed there") or diag($on->why($name));
+	ok(wait_for(\&ended), "$point: the brain is killed there") or diag($on->why($name));
 	toggle(0) if $waits;
 	$on->stop('KILL');
 	delete @ENV{qw(BYOCI_CRASH_POINT BYOCI_CRASH_MARK)};
@@ -78,12 +79,12 @@ sub taken_back {
 	$brain->propose($name, $commit);
 	$brain->approve($name, $commit);
 	$brain->tell("refs/proposals/$name/head");
-	ok($brain->until(20, $runs), "$point: a build runs");
-	ok($brain->until(20, sub { ($brain->ask('show', $name)->{builds} // [{}])->[0]{state} eq 'running' }), "$point: as the brain knows");
+	ok(wait_for($runs), "$point: a build runs");
+	ok(wait_for(sub { ($brain->ask('show', $name)->{builds} // [{}])->[0]{state} eq 'running' }), "$point: as the brain knows");
 	my $next = $brain->commit("$name-next");
 	$brain->propose($name, $next);
 	$brain->tell("refs/proposals/$name/head");
-	ok($brain->until(20, sub { waitpid($brain->{pid}, WNOHANG) == $brain->{pid} && delete $brain->{pid} }), "$point: the brain is killed there");
+	ok(wait_for(sub { waitpid($brain->{pid}, WNOHANG) == $brain->{pid} && delete $brain->{pid} }), "$point: the brain is killed there");
 	delete @ENV{qw(BYOCI_CRASH_POINT BYOCI_CRASH_MARK)};
 	$brain->start or BAIL_OUT($brain->log);
 	return $next;
@@ -94,7 +95,7 @@ for my $point (grep { /$only/ } $unwanted =~ /(jenkins\.\S+)/g) {
 	my $name = 'back';
 	my $of = sub { return grep { ($_->{parameters}{SPEC} // '') =~ /"proposal":\s*"\Q$name\E"/ } $on->builds('gate') };
 	my $next = taken_back($on, $point, $name, sub { grep { $_->{building} } $of->() });
-	ok($on->until(20, sub { !grep { $_->{building} } $of->() }), "$point: back up, it ends the master's build") or diag($on->why($name));
+	ok(wait_for(sub { !grep { $_->{building} } $of->() }), "$point: back up, it ends the master's build") or diag($on->why($name));
 	is(join(' ', map { $_->{result} } $of->()), 'ABORTED', "$point: there was that one");
 	$on->agent(hold => undef);
 	$on->approve($name, $next);
@@ -112,12 +113,12 @@ for my $point (grep { /$only/ } $unwanted =~ /(build\.\S+)/g) {
 	$brain->double('slave', sub {
 		my ($message, $say) = @_;
 		$say->({ok => JSON::PP::true}) if $message->{op} =~ /^(?:start|cancel)$/;
-		return $message->{op} eq 'start' || ($message->{op} eq 'follow' && $brain->until(120, sub { -e "$tmp/end" }) && 0);
+		return $message->{op} eq 'start' || ($message->{op} eq 'follow' && wait_for(sub { -e "$tmp/end" }) && 0);
 	});
 	taken_back($brain, $point, 'back', sub { $brain->heard('slave', 'follow') });
 	my ($build) = map { $_->{build} } $brain->heard('slave', 'follow');
-	ok($brain->until(20, sub { grep { $_->{build} eq $build } $brain->heard('slave', 'cancel') }), "$point: back up, it ends the slave's build");
-	ok($brain->until(20, sub { ($brain->ask('show', 'back')->{builds} // [{}])->[0]{state} eq 'done' }), "$point: which is over");
+	ok(wait_for(sub { grep { $_->{build} eq $build } $brain->heard('slave', 'cancel') }), "$point: back up, it ends the slave's build");
+	ok(wait_for(sub { ($brain->ask('show', 'back')->{builds} // [{}])->[0]{state} eq 'done' }), "$point: which is over");
 	is(scalar(grep { $_->{spec}{build} eq $build } $brain->heard('slave', 'start')), 1, "$point: and was not begun again for that");
 	$brain->stop;
 	Brain::spew("$tmp/end", '');

@@ -8,6 +8,7 @@ use lib $FindBin::Bin;
 use OnMaster;
 use Test::More;
 use Time::HiRes qw(sleep);
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 my $on = OnMaster->new;
@@ -21,7 +22,7 @@ sub fresh { return 'p' . ++$number }
 sub lands {
 	my ($what, $name, %with) = @_;
 	$on->proposed($name) if !$with{proposed};
-	ok($on->landed($name, $with{seconds}), "$what: it lands") or diag($on->why($name));
+	ok($on->landed($name), "$what: it lands") or diag($on->why($name));
 	unlike($on->decisions($name), qr/rejected|tests say no|failure/i, "$what: nothing of it is the proposal's fault");
 }
 # What was begun of gate builds for one proposal.
@@ -48,7 +49,7 @@ like(Brain::slurp($log // ''), qr/^the tests say success$/m, 'its log is here, t
 $on->agent(outcome => 'failure 2 of 7 tests failed');
 $name = fresh();
 $on->proposed($name);
-ok($on->until(20, sub { $on->item($name)->{state} eq 'rejected' }), 'tests that say no are believed') or diag($on->why($name));
+ok(wait_for(sub { $on->item($name)->{state} eq 'rejected' }), 'tests that say no are believed') or diag($on->why($name));
 once('tests that say no', $name);
 $on->agent(outcome => undef);
 
@@ -109,7 +110,7 @@ once('a history of 1500 builds', $name);
 
 # What has ended is not asked for any more.
 $jn->from_now;
-$on->until(2, sub { 0 });
+not_within(2, sub { 0 });
 is(scalar($jn->asked('GET', qr{/job/\Q$gate\E/|/queue/})), 0, 'nothing is asked about what has ended');
 $on->stop;
 is($jn->errors, '', 'the double made no mistake');

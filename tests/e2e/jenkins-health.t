@@ -8,6 +8,7 @@ use lib $FindBin::Bin;
 use Hudson;
 use OnMaster;
 use Test::More;
+use Wait;
 
 my $brain = OnMaster->new(options => "master.health = 200ms\n");
 my $jn = $brain->{jn};
@@ -24,8 +25,8 @@ sub health {
 }
 
 sub node { return $jn->get("computer/$_[0]/api/json")->{json} }
-sub offline { my ($name) = @_; return $jn->until(5, sub { node($name)->{temporarilyOffline} }) }
-sub online { my ($name) = @_; return $jn->until(5, sub { !node($name)->{temporarilyOffline} }) }
+sub offline { my ($name) = @_; return wait_for(sub { node($name)->{temporarilyOffline} }) }
+sub online { my ($name) = @_; return wait_for(sub { !node($name)->{temporarilyOffline} }) }
 
 
 $brain->start;
@@ -45,10 +46,10 @@ health('byoci-health-1 local well');
 ok(online('local'), 'a well one comes back');
 $jn->post('computer/local/changeOfflineCause', form => {offlineMessage => 'new memory'});
 health('byoci-health-1 local well');
-ok(!$jn->until(1.5, sub { !node('local')->{temporarilyOffline} }), 'what a person took offline stays so');
+ok(not_within(1.5, sub { !node('local')->{temporarilyOffline} }), 'what a person took offline stays so');
 $jn->post('computer/local/toggleOffline');
 health('nothing of the kind');
-ok(!$jn->until(1, sub { node('local')->{temporarilyOffline} }), 'a job that says nothing changes nothing');
+ok(not_within(1, sub { node('local')->{temporarilyOffline} }), 'a job that says nothing changes nothing');
 $brain->stop;
 
 # A real Hudson says all that in other places.
@@ -72,10 +73,10 @@ SKIP: {
 	$on->start;
 	$say->('byoci-health-1 local unwell clock: 90 s <behind>');
 	my $seen = sub { return map { $Brain::json->encode($hudson->get($_)) } "job/$job/api/json?tree=builds[number,building,result]", 'queue/api/json' };
-	ok($on->until(60, sub { $state->()->{temporarilyOffline} }), 'Hudson: an unwell one is taken offline') or diag($on->log, $seen->());
+	ok(wait_for(sub { $state->()->{temporarilyOffline} }), 'Hudson: an unwell one is taken offline') or diag($on->log, $seen->());
 	like($state->()->{offlineCause}{description}, qr/byoci: clock: 90 s  behind/, 'with the reason');
 	$say->('byoci-health-1 local well');
-	ok($on->until(60, sub { !$state->()->{temporarilyOffline} }), 'and comes back') or diag($on->log, $seen->());
+	ok(wait_for(sub { !$state->()->{temporarilyOffline} }), 'and comes back') or diag($on->log, $seen->());
 	$on->stop;
 }
 done_testing();

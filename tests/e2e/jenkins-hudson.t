@@ -8,6 +8,7 @@ use lib $FindBin::Bin;
 use Hudson;
 use OnMaster;
 use Test::More;
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 my $who = join " ", map { ("GIT_${_}_NAME=Ann", "GIT_${_}_EMAIL=ann\@localhost") } qw(AUTHOR COMMITTER); # its jobs have an environment of their own
@@ -34,12 +35,12 @@ sub twice {
 	return join ', ', grep { $times{$_} > 1 } sort keys %times;
 }
 sub lands {
-	my ($what, $name, $seconds) = @_;
-	ok($on->landed($name, $seconds // 40), "$what: it lands") or diag($on->why($name));
+	my ($what, $name) = @_;
+	ok($on->landed($name), "$what: it lands") or diag($on->why($name));
 	is($on->twice, '', "$what: nothing was begun twice");
 	is(twice('gate') . twice('land'), '', "$what: and the master has one build of each attempt");
 }
-sub begun_for { my ($name) = @_; return $on->until(20, sub { my $id = ($on->ask('show', $name) // {})->{builds}[0]{build}; $id && grep { $_ eq "gate $id" } $on->begun }) }
+sub begun_for { my ($name) = @_; return wait_for(sub { my $id = ($on->ask('show', $name) // {})->{builds}[0]{build}; $id && grep { $_ eq "gate $id" } $on->begun }) }
 
 # --- the way of a good one
 my $name = fresh();
@@ -56,7 +57,7 @@ is(scalar(() = $log =~ /^byoci-result-1 /mg), 1, 'all of it once');
 $on->agent(outcome => 'failure unit: exit 1');
 $name = fresh();
 $on->proposed($name);
-ok($on->until(30, sub { $on->item($name)->{state} eq 'rejected' }), 'what fails is rejected') or diag($on->why($name));
+ok(wait_for(sub { $on->item($name)->{state} eq 'rejected' }), 'what fails is rejected') or diag($on->why($name));
 $on->agent(outcome => undef);
 
 # --- the brain is killed in the middle
@@ -77,7 +78,7 @@ $on->proposed($name);
 ok(begun_for($name), 'one is built');
 Brain::run('sh', '-c', 'exec "$@" 2>&1', 'hudson', $hudson->{tool}, 'restart', $hudson->{folder});
 $on->agent(hold => undef);
-lands('a master that restarted', $name, 60);
+lands('a master that restarted', $name);
 unlike($on->decisions($name), qr/rejected/, 'and the proposal was not to blame');
 
 # --- and it is killed
@@ -88,17 +89,17 @@ ok(begun_for($name), 'one is built');
 Brain::run('sh', '-c', 'exec "$@" 2>&1', 'hudson', $hudson->{tool}, 'kill', $hudson->{folder});
 $on->agent(hold => undef);
 Brain::run('sh', '-c', 'exec "$@" 2>&1', 'hudson', $hudson->{tool}, 'resume', $hudson->{folder});
-lands('a master that was killed', $name, 60);
+lands('a master that was killed', $name);
 
 # --- a disabled job: Hudson takes what is asked for, and forgets it
 $hudson->post('job/' . $on->job('gate') . '/disable', 'application/x-www-form-urlencoded', '');
 $name = fresh();
 $on->proposed($name);
-ok($on->said(40, $name, qr/has it neither in its queue nor among the builds of its job: is the job disabled/), 'a disabled job is found out')
+ok($on->said($name, qr/has it neither in its queue nor among the builds of its job: is the job disabled/), 'a disabled job is found out')
 	or diag($on->why($name));
 ok($on->item($name)->{state} ne 'rejected', 'and is not its fault');
 $hudson->post('job/' . $on->job('gate') . '/enable', 'application/x-www-form-urlencoded', '');
-lands('a job that was disabled', $name, 60);
+lands('a job that was disabled', $name);
 
 # --- nobody wants it any more
 $on->agent(hold => 1);
@@ -106,7 +107,7 @@ $name = fresh();
 $on->proposed($name);
 ok(begun_for($name), 'one is built');
 $on->proposed($name, $on->commit('other'));
-ok($on->until(30, sub { grep { ($_->{result} // '') eq 'ABORTED' } history('gate') }), 'a replaced one is stopped on the master') or diag($on->why($name));
+ok(wait_for(sub { grep { ($_->{result} // '') eq 'ABORTED' } history('gate') }), 'a replaced one is stopped on the master') or diag($on->why($name));
 $on->agent(hold => undef);
 lands('what replaced it', $name);
 done_testing;

@@ -8,6 +8,7 @@ use lib $FindBin::Bin;
 use OnMaster;
 use Test::More;
 use Time::HiRes qw(sleep);
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 my $on = OnMaster->new;
@@ -18,25 +19,25 @@ ok($on->start, 'it starts') or BAIL_OUT($on->log);
 my $number = 0;
 sub fresh { return 'p' . ++$number }
 sub lands {
-	my ($what, $name, $seconds) = @_;
-	ok($on->landed($name, $seconds), "$what: it lands") or diag($on->why($name));
+	my ($what, $name) = @_;
+	ok($on->landed($name), "$what: it lands") or diag($on->why($name));
 	unlike($on->decisions($name), qr/rejected|tests say no/i, "$what: nothing of it is the proposal's fault");
 	is($on->twice, '', "$what: nothing was begun twice");
 }
 # The builds of one proposal, as the master has them.
 sub builds { my ($name) = @_; return grep { ($_->{parameters}{SPEC} // '') =~ /"proposal":\s*"\Q$name\E"/ } $on->builds('gate') }
 sub queued { my ($name) = @_; return grep { ($_->{parameters}{SPEC} // '') =~ /"proposal":\s*"\Q$name\E"/ } @{$jn->control('state')->{queue}} }
-sub runs { my ($name) = @_; return $on->until(15, sub { grep { $_->{building} } builds($name) }) || diag($on->why($name)) }
+sub runs { my ($name) = @_; return wait_for(sub { grep { $_->{building} } builds($name) }) || diag($on->why($name)) }
 sub triggers { return $jn->asked('POST', qr{gate/buildWithParameters}) }
 
 # --- the queue is lost
 $jn->post("computer/local/changeOfflineCause", form => {offlineMessage => 'disk'});
 my $name = fresh();
 $on->proposed($name);
-ok($on->until(15, sub { queued($name) }), 'one waits for a node');
-ok($on->said(15, $name, qr/offline/), 'byoci says what for') or diag($on->words($name));
+ok(wait_for(sub { queued($name) }), 'one waits for a node');
+ok($on->said($name, qr/offline/), 'byoci says what for') or diag($on->words($name));
 $jn->control('restart', mode => 'crash', down => 0.5);
-ok($on->until(30, sub { queued($name) }), 'after a crash that lost the queue it is asked for again') or diag($on->why($name));
+ok(wait_for(sub { queued($name) }), 'after a crash that lost the queue it is asked for again') or diag($on->why($name));
 $jn->post("computer/local/toggleOffline");
 lands('a lost queue', $name);
 is(scalar(builds($name)), 1, 'and built once');
@@ -46,11 +47,11 @@ $jn->post("computer/local/changeOfflineCause", form => {offlineMessage => 'disk'
 $jn->control('save');
 $name = fresh();
 $on->proposed($name);
-my ($item) = $on->until(15, sub { (queued($name))[0] });
+my ($item) = wait_for(sub { (queued($name))[0] });
 $jn->control('restart', mode => 'crash', down => 0.2);
 $jn->control('crowd', count => 5);
 ok((grep { $_->{id} == $item->{id} && $_->{job} eq 'theirs' } @{$jn->control('state')->{queue}}) == 1, 'its number is given to another');
-ok($on->until(30, sub { queued($name) }), 'an item that vanished is asked for again') or diag($on->why($name));
+ok(wait_for(sub { queued($name) }), 'an item that vanished is asked for again') or diag($on->why($name));
 $jn->post("computer/local/toggleOffline");
 lands('a vanished item', $name);
 is(scalar(builds($name)), 1, 'and built once');
@@ -60,13 +61,13 @@ $jn->control('drop');
 $jn->post("computer/local/changeOfflineCause", form => {offlineMessage => 'disk'});
 $name = fresh();
 $on->proposed($name);
-$on->until(15, sub { queued($name) });
+wait_for(sub { queued($name) });
 $jn->from_now;
 $jn->control('set', startup => 0.5);
 $jn->control('restart', mode => 'graceful', down => 0.5);
 $jn->control('set', startup => 0);
 $jn->post("computer/local/toggleOffline");
-$on->until(10, sub { $jn->get('api/json')->{status} == 200 });
+wait_for(sub { $jn->get('api/json')->{status} == 200 });
 $jn->post("computer/local/toggleOffline") if $jn->get('computer/local/api/json')->{json}{offline};
 lands('a kept queue', $name);
 is(scalar(triggers()), 0, 'and is not asked for again');
@@ -83,10 +84,10 @@ for (['a restart', sub { $jn->control('restart', mode => 'graceful') }], ['a cra
 	$jn->from_now;
 	$on->proposed($name);
 	runs($name);
-	$on->until(15, sub { $jn->asked('GET', qr{gate/\d+/logText}) }); # byoci has seen that it runs: what it never saw is asked for again
+	wait_for(sub { $jn->asked('GET', qr{gate/\d+/logText}) }); # byoci has seen that it runs: what it never saw is asked for again
 	$act->();
 	$on->agent(hold => undef);
-	lands($what, $name, 45);
+	lands($what, $name);
 }
 
 # --- results that are none
@@ -95,10 +96,10 @@ for (['no signed line', 0], ['a line that is not signed right', 'bad']) {
 	$on->agent(lines => $lines);
 	$name = fresh();
 	$on->proposed($name);
-	ok($on->until(20, sub { $on->words($name) =~ /sign|result/i && grep { !$_->{building} } builds($name) }), "$what: byoci says so") or diag($on->why($name));
+	ok(wait_for(sub { $on->words($name) =~ /sign|result/i && grep { !$_->{building} } builds($name) }), "$what: byoci says so") or diag($on->why($name));
 	is($on->tip, $on->git('rev-parse', 'refs/heads/main'), "$what: nothing lands");
 	$on->agent(lines => undef);
-	lands($what, $name, 60);
+	lands($what, $name);
 }
 $on->agent(lines => 2);
 $name = fresh();
@@ -129,17 +130,17 @@ my $second = $on->commit("$name-again");
 $jn->from_now;
 $on->propose($name, $second);
 $on->tell("refs/proposals/$name/head");
-ok($on->until(15, sub { $jn->asked('POST', qr{/stop$}) }), 'a build of what changed is stopped') or diag($on->why($name));
+ok(wait_for(sub { $jn->asked('POST', qr{/stop$}) }), 'a build of what changed is stopped') or diag($on->why($name));
 $on->agent(hold => undef);
 $jn->post("computer/local/changeOfflineCause", form => {offlineMessage => 'disk'});
 $on->approve($name, $second);
 $on->tell("refs/proposals/$name/head");
-ok($on->until(15, sub { queued($name) }), 'the next waits') or diag($on->why($name));
+ok(wait_for(sub { queued($name) }), 'the next waits') or diag($on->why($name));
 my $third = $on->commit("$name-third");
 $jn->from_now;
 $on->propose($name, $third);
 $on->tell("refs/proposals/$name/head");
-ok($on->until(15, sub { !queued($name) }), 'and is taken out of the queue') or diag($on->why($name));
+ok(wait_for(sub { !queued($name) }), 'and is taken out of the queue') or diag($on->why($name));
 ok((grep { $_->{status} == 204 } $jn->asked('POST', qr{cancelItem})) > 0, 'by its number');
 $jn->post("computer/local/toggleOffline");
 $on->approve($name, $third);
@@ -157,7 +158,7 @@ for my $round (1 .. 6) {
 	sleep rand 0.4;
 	$on->stop('KILL');
 	$on->start or BAIL_OUT('it does not start again: ' . $on->log);
-	lands("killed, $round", $name, 60);
+	lands("killed, $round", $name);
 }
 
 # --- the forge asks for more time than a target can give
@@ -165,13 +166,13 @@ my $db = "$on->{tmp}/state/brain/state.db";
 $on->agent(wait => 7200);
 $name = fresh();
 $on->proposed($name);
-ok($on->until(30, sub { $on->decisions($name) =~ /landed again in 3600 s, not in 7200: its forge asks for time/ }), 'it gets an hour, and people are told')
+ok(wait_for(sub { $on->decisions($name) =~ /landed again in 3600 s, not in 7200: its forge asks for time/ }), 'it gets an hour, and people are told')
 	or diag($on->why($name));
 $on->stop;
 Brain::run('sqlite3', $db, "UPDATE items SET since = since - 86400000 WHERE state = 'landing'; UPDATE landing_inbox SET due = 0");
 $on->agent(wait => 7200);
 $on->start or BAIL_OUT('it does not start again: ' . $on->log);
-lands('after a day', $name, 60);
+lands('after a day', $name);
 like($on->decisions($name), qr/landed again in 2 s: the forge asked us to wait/, 'it gets no more');
 
 my %count;

@@ -64,7 +64,7 @@ for my $number (1 .. $rounds) {
 		act($name, $wheel[rand @wheel]);
 	}
 	$on->agent(hold => undef);
-	ok($on->landed($name, 120), "$name landed") or diag($on->why($name));
+	ok($on->landed($name), "$name landed") or diag($on->why($name));
 	unlike($on->decisions($name), qr/rejected|tests say no/i, 'nothing was its fault');
 	$jn->control('clear');
 	$jn->get('api/json');

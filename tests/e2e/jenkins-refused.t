@@ -7,6 +7,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use OnMaster;
 use Test::More;
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 my $on = OnMaster->new(secret => 'pass word');
@@ -30,10 +31,10 @@ for (
 	my $name = 'p' . ++$number;
 	$break->();
 	$on->proposed($name);
-	ok($on->said(20, $name, $pattern), "$what: byoci says so") or diag($on->why($name));
+	ok($on->said($name, $pattern), "$what: byoci says so") or diag($on->why($name));
 	is(scalar($on->begun('gate')), $number - 1, "$what: nothing is built");
 	$mend->();
-	ok($on->landed($name, 60), "$what, mended: it lands") or diag($on->why($name));
+	ok($on->landed($name), "$what, mended: it lands") or diag($on->why($name));
 	unlike($on->decisions($name), qr/rejected|tests say no/i, "$what: nothing of it is the proposal's fault");
 	is($on->twice, '', "$what: nothing is built twice");
 }
@@ -42,9 +43,9 @@ for (
 my $deaf = $config =~ s/BRAIN_BUILD/OTHER/r;
 set_config($deaf);
 $on->proposed('deaf');
-ok($on->said(30, 'deaf', qr/BRAIN_BUILD|sync|neither/), 'a job without the nonce: byoci says so') or diag($on->why('deaf'));
+ok($on->said('deaf', qr/BRAIN_BUILD|sync|neither/), 'a job without the nonce: byoci says so') or diag($on->why('deaf'));
 set_config($config);
-ok($on->landed('deaf', 90), 'a job without the nonce, mended: it lands') or diag($on->why('deaf'));
+ok($on->landed('deaf'), 'a job without the nonce, mended: it lands') or diag($on->why('deaf'));
 unlike($on->log, qr/pass word/, 'the password is nowhere in the log');
 $on->stop;
 is($jn->errors, '', 'the double made no mistake');

@@ -6,6 +6,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use OnMaster;
 use Test::More;
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 sub lands {
@@ -51,7 +52,7 @@ Brain::spew("$on->{etc}/byov.conf", Brain::slurp("$on->{etc}/byov.conf") =~ s/^m
 $on->start;
 my $asked = @{$on->{jn}->control('asked')->{asked}};
 $on->proposed('p2');
-ok($on->said(20, 'p2', qr/certificate/i), 'another certificate is said') or diag($on->why('p2'));
+ok($on->said('p2', qr/certificate/i), 'another certificate is said') or diag($on->why('p2'));
 is(scalar(@{$on->{jn}->control('asked')->{asked}}), $asked, 'and nothing is asked there');
 undef $on;
 

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use Test::More;
+use Wait;
 BEGIN { $ENV{O} = ($ENV{O} // 'build') . '/crash' }
 use Widget;
 
@@ -56,7 +57,7 @@ for my $case (grep { length } split /\n/, $points) {
 	my ($made, $commit) = proposed('at-' . ++$number, @fails);
 	doubled(0.5) if $point =~ /twin/;
 	approves($made);
-	ok($whole->until(30, sub { -e "$marks/$point" }), "killed at $point") or diag($whole->logs);
+	ok(wait_for(sub { -e "$marks/$point" }), "killed at $point") or diag($whole->logs);
 	if (@fails) {
 		said($made, qr/told the proposal: rejected/, "$point: told that it is rejected");
 		is(ours($made, qr/failure/), 1, "$point: with one comment");
@@ -82,12 +83,12 @@ if ('twins' =~ $only) {
 	doubled(4);
 	approves($later);
 	comes_to($later, 'rejected', 'one that is rejected');
-	ok($whole->until(20, sub { ours($later, qr/failure/) == 2 }), 'its comment comes twice, late');
+	ok(wait_for(sub { ours($later, qr/failure/) == 2 }), 'its comment comes twice, late');
 	$lp->call('eve', $later->{path}, 'createComment', content => $Launchpad::json->encode((comments($later))[0]{content}));
 	$lp->call('bot', $later->{path}, 'createComment', content => '"[byoci 0123456789abcdef0123456789abcdef]: what does that mean?"');
 	approves($later);
-	ok($whole->until(30, sub { emptied($later) == 1 }), 'it is removed with the next thing that is told') or diag(why($later));
-	ok($whole->until(20, sub { state_there($later)->{queue_status} eq 'Needs review' }), 'which is told');
+	ok(wait_for(sub { emptied($later) == 1 }), 'it is removed with the next thing that is told') or diag(why($later));
+	ok(wait_for(sub { state_there($later)->{queue_status} eq 'Needs review' }), 'which is told');
 	is(scalar(grep { $_->{author} eq 'eve' && $_->{content} =~ /byoci/ } @{state_there($later)->{comments}}), 1, 'what somebody else wrote stays');
 	is(ours($later, qr/what does that mean/), 1, 'and what we wrote otherwise');
 

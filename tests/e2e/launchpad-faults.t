@@ -6,8 +6,10 @@ use FindBin;
 use lib $FindBin::Bin;
 use IO::Socket::INET;
 use POSIX qw(strftime);
+use Port;
 use Test::More;
 use Time::HiRes qw(time);
+use Wait;
 use Widget;
 
 chdir "$FindBin::Bin/../..";
@@ -29,7 +31,7 @@ sub words {
 }
 sub says {
 	my ($made, $pattern, $what) = @_;
-	ok($whole->until(20, sub { words($made) =~ $pattern }), $what) or diag(words($made));
+	ok(wait_for(sub { words($made) =~ $pattern }), $what) or diag(words($made));
 }
 
 # Not a hook: a hint that is signed, for what is read back because of it.
@@ -47,12 +49,12 @@ sub reads { my ($made) = @_; return scalar grep { $_->{method} eq 'GET' && $_->{
 my ($one, $commit) = proposed('one');
 $lp->call('carol', $one->{path}, 'createComment', content => '"fine"', vote => 'Approve');
 said($one, qr/not approved/, 'a proposal is read');
-$whole->until(2, sub { 0 });
+not_within(2, sub { 0 });
 my $decided = () = why($one) =~ /\n/g;
 from_now();
 hint($one);
-ok($whole->until(10, sub { reads($one) }), 'it is read again');
-$whole->until(10, sub { grep { $_->{status} == 304 && $_->{path} =~ m{/comments/} } rest() });
+ok(wait_for(sub { reads($one) }), 'it is read again');
+wait_for(sub { grep { $_->{status} == 304 && $_->{path} =~ m{/comments/} } rest() });
 my %by = map { $_->{path} => $_ } rest();
 is($by{"/devel/$one->{path}"}{status}, 304, 'the entry is not sent again: 304');
 ok($by{"/devel/$one->{path}"}{headers}{'if-none-match'}, 'since its ETag was shown');
@@ -71,10 +73,10 @@ for my $harm (['cut short', sub { truncate $_[0], 300 }], ['that of another', su
 	my $harmed = (stat $file)[1] // 0;
 	from_now();
 	hint($one);
-	$whole->until(10, sub { grep { $_->{path} eq "/devel/$one->{path}" } rest() });
+	wait_for(sub { grep { $_->{path} eq "/devel/$one->{path}" } rest() });
 	my ($answer) = grep { $_->{path} eq "/devel/$one->{path}" } rest();
 	is($answer->{status}, 200, "$what: read in full");
-	$whole->until(10, sub { ((stat $file)[1] // $harmed) != $harmed }); # written anew: the next harm is to that one
+	wait_for(sub { ((stat $file)[1] // $harmed) != $harmed }); # written anew: the next harm is to that one
 }
 unlike(why($one), qr/queued|approved by/, 'and nothing of it was believed');
 
@@ -94,10 +96,10 @@ $lp->control('pause');
 $whole->{poll} = '1s';
 $whole->configure;
 ok($whole->start, 'the brain polls') or BAIL_OUT($whole->logs);
-$whole->until(3, sub { 0 });
+not_within(3, sub { 0 });
 from_now();
 my $before = join '', map { why($_) } @quiet;
-$whole->until(5, sub { (grep { $_->{query} =~ /getMergeProposals/ } rest()) >= 4 });
+wait_for(sub { (grep { $_->{query} =~ /getMergeProposals/ } rest()) >= 4 });
 my @polled = rest();
 my @lists = grep { $_->{query} =~ /getMergeProposals/ } @polled;
 cmp_ok(scalar(@lists), '>=', 3, 'it asks');
@@ -117,7 +119,7 @@ sub refused {
 	approves($made);
 	says($made, qr/Launchpad asked us to wait until \d\d:\d\d UTC/, "429, $what: byoci why and status say until when");
 	from_now();
-	$whole->until($seconds - (time - $began) - 1.5, sub { rest() });
+	not_within($seconds - (time - $began) - 1.5, sub { rest() });
 	is(scalar(rest()), 0, "$what: meanwhile nothing is asked of it");
 	return;
 }
@@ -154,7 +156,7 @@ my ($dead, $dead_commit) = proposed('dead');
 said($dead, qr/not approved/, 'the last one');
 my $root = $lp->{root};
 {
-	local $lp->{root} = 'http://127.0.0.1:' . Brain::free_port();
+	local $lp->{root} = 'http://127.0.0.1:' . Port::free();
 	$whole->configure;
 	kill 'HUP', $whole->{pid};
 	hint($dead);

@@ -6,6 +6,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use Launchpad;
 use Test::More;
+use Wait;
 
 my $tool = ($ENV{O} // "$FindBin::Bin/../../build") . '/tool/launchpad-read';
 if (!-x $tool) {
@@ -76,7 +77,7 @@ is(join(' ', @$read{qw(state proposer message target)}), 'open ann Do one refs/h
 is($read->{approved}, undef, 'nobody approved it');
 
 # --- events
-ok($lp->until(5, sub { $lp->heard('hook') }), 'a hook');
+ok(wait_for(sub { $lp->heard('hook') }), 'a hook');
 my ($hook) = grep { ($_->{json}{action} // '') eq 'created' } $lp->heard('hook');
 is_deeply(read_bytes($hook->{body}, 'event', $hook->{headers}{'x-launchpad-event-type'}),
 	{repository => $name, proposals => ["$made->{id}"], targets => [], place => $made->{path}}, 'names the proposal');
@@ -128,8 +129,8 @@ approved_is($after, undef, qr{prerequisite refs/heads/one has not landed}, 'it w
 $lp->git('checkout', '-q', 'main');
 $lp->git('merge', '-q', '--no-ff', '-m', 'Merge one', $second) // BAIL_OUT($lp->{said});
 $lp->git('push', '-q', $lp->url('bot', $name), 'main') // BAIL_OUT($lp->{said});
-ok($lp->until(5, sub { read_back($made)->{state} eq 'merged' }), 'landed: merged');
-ok($lp->until(5, sub { read_back($after)->{approved} }), 'and what waited is approved') or diag(read_back($after)->{why});
+ok(wait_for(sub { read_back($made)->{state} eq 'merged' }), 'landed: merged');
+ok(wait_for(sub { read_back($after)->{approved} }), 'and what waited is approved') or diag(read_back($after)->{why});
 $lp->call('ann', $after->{path}, 'setStatus', status => 'Merged');
 is(read_back($after)->{state}, 'closed', 'what was only called Merged is closed');
 my ($rejected) = proposed('three');

@@ -10,14 +10,16 @@ use Brain;
 use JSON::PP;
 use Launchpad;
 use POSIX ();
+use Port;
 use Test::More;
 use Time::HiRes qw(time);
+use Wait;
 
 plan skip_all => 'setup/byoci needs root' if $<;
 chdir "$FindBin::Bin/../..";
 my $ns = 'elsewhere';
 my ($etc, $secrets, $bin) = ("/etc/byoci/$ns", "/var/lib/byoci/$ns/secrets", "/usr/local/lib/byoci/$ns/bin");
-my %port = map { $_ => Brain::free_port() } qw(hook pages git ssh author);
+my %port = map { $_ => Port::free() } qw(hook pages git ssh author);
 my $said = '';
 sub setup {
 	my (@arguments) = @_;
@@ -145,7 +147,6 @@ diag(sprintf 'set up in %d s', time - $began);
 
 # --- landing
 Brain::spew("$secrets/worker/token", "a token of 21 bytes.\n", 0600);
-sub until_true { my ($seconds, $what) = @_; return $lp->until($seconds, $what) }
 sub ask { my @words = @_; return eval { decode_json(Brain::run('sh', '-c', 'exec "$@" 2>/dev/null', 'ask', "$bin/byoci", '-n', $ns, @words, '--json')) } }
 sub item { my ($made) = @_; return (ask('show', $made->{id}) // {})->{item}{state} // 'none' }
 sub why { my ($made) = @_; return join "\n", map { $_->{text} } @{(ask('why', $made->{id}) // {})->{decisions} // []} }
@@ -171,18 +172,18 @@ sub proposed {
 	my $commit = pushed($branch, $file);
 	my $made = $lp->control('propose', person => 'ann', source => [$fork, "refs/heads/$branch"], target => [$name, 'refs/heads/main'],
 		commit_message => "Do $branch");
-	until_true(10, sub { @{there($made)->{diffs}} });
+	wait_for(sub { @{there($made)->{diffs}} });
 	return ($made, $commit);
 }
 sub approves { my ($made) = @_; return $lp->call('bob', $made->{path}, 'setStatus', status => 'Approved')->{success} }
 sub landed {
 	my ($made, $commit, $what) = @_;
 	my $from = time;
-	ok(until_true(40, sub { item($made) eq 'landed' }), "$what: it lands") or diag(why($made), logs());
+	ok(wait_for(sub { item($made) eq 'landed' }), "$what: it lands") or diag(why($made), logs());
 	diag(sprintf '%s: approved to landed in %.1f s', $what, time - $from);
 	main_now();
 	is($lp->git('rev-parse', 'refs/remotes/main^2'), $commit, "$what: what was approved, by a merge");
-	ok(until_true(15, sub { comments($made) }), "$what: with a comment");
+	ok(wait_for(sub { comments($made) }), "$what: with a comment");
 	is(there($made)->{queue_status}, 'Merged', "$what: and Merged");
 	like(join('', comments($made)), qr{landed on refs/heads/main.*/builds/[0-9a-f]{32}}s, "$what: which says where");
 }
@@ -203,8 +204,8 @@ like(Brain::slurp("$tls/sshd.log"), qr{Accepted publickey for root .*\Q$print\E}
 my ($bad) = proposed('bad', 'fails');
 my $before = main_now();
 approves($bad);
-ok(until_true(40, sub { item($bad) eq 'rejected' }), 'one whose tests fail is rejected') or diag(why($bad), logs());
-ok(until_true(15, sub { there($bad)->{queue_status} eq 'Needs review' }), 'and back to Needs review');
+ok(wait_for(sub { item($bad) eq 'rejected' }), 'one whose tests fail is rejected') or diag(why($bad), logs());
+ok(wait_for(sub { there($bad)->{queue_status} eq 'Needs review' }), 'and back to Needs review');
 like(join('', comments($bad)), qr{failure.*/builds/[0-9a-f]{32}}s, 'with the reason');
 is(main_now(), $before, 'and main stays');
 
@@ -252,12 +253,12 @@ Brain::run("$bin/byoci", '-n', $ns, 'discard', $build);
 my ($moved) = proposed('moved', 'slow');
 Brain::spew("$lp->{tmp}/work/run-tests", "#!/bin/sh\nsleep 4\n", 0755);
 pushed('moved');
-until_true(10, sub { @{there($moved)->{diffs}} > 1 });
+wait_for(sub { @{there($moved)->{diffs}} > 1 });
 approves($moved);
-ok(until_true(20, sub { item($moved) =~ /queued|building/ }), 'one is tested');
+ok(wait_for(sub { item($moved) =~ /queued|building/ }), 'one is tested');
 my $over = pushed('moved');
-ok(until_true(20, sub { item($moved) eq 'removed' }), 'a push after the approval takes it out') or diag(why($moved));
-ok(until_true(15, sub { grep { /approve again/ } comments($moved) }), 'with a comment');
+ok(wait_for(sub { item($moved) eq 'removed' }), 'a push after the approval takes it out') or diag(why($moved));
+ok(wait_for(sub { grep { /approve again/ } comments($moved) }), 'with a comment');
 is(main_now(), $before, 'and nothing of it lands');
 
 # --- without hooks

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use Test::More;
+use Wait;
 use Widget;
 
 chdir "$FindBin::Bin/../..";
@@ -35,13 +36,13 @@ is(main_now(), $before, 'and main stays');
 $whole->end('slave');
 my ($moved, $moved_commit) = proposed('moved');
 approves($moved);
-$whole->until(20, sub { $whole->item($moved->{id})->{state} =~ /building|queued/ });
+wait_for(sub { $whole->item($moved->{id})->{state} =~ /building|queued/ });
 my $pushed = push_to_fork('moved');
 has_diff_of($moved, $pushed);
 comes_to($moved, 'removed', 'a push after the approval takes it out');
-ok($whole->until(20, sub { comments($moved) }), 'and is refused with a comment');
+ok(wait_for(sub { comments($moved) }), 'and is refused with a comment');
 like((comments($moved))[0]{content}, qr/out of the queue.*approve again/s, 'that asks for a new approval');
-$whole->until(2, sub { comments($moved) > 1 });
+not_within(2, sub { comments($moved) > 1 });
 is(scalar(comments($moved)), 1, 'once');
 $whole->start_slave;
 approves($moved);
@@ -60,7 +61,7 @@ said($late, qr/no preview diff says for which commit/, 'approved without a previ
 $lp->control('diff', proposal => $late->{id});
 said($late, qr/newest preview diff is later.*approve again/, 'nor when it comes later');
 unlike(why($late), qr/queued for/, 'it is not queued');
-ok($whole->until(20, sub { comments($late) }), 'but refused with a comment');
+ok(wait_for(sub { comments($late) }), 'but refused with a comment');
 like((comments($late))[0]{content}, qr/is not queued: .*approve again/, 'that asks for a new approval');
 is(scalar(comments($late)), 1, 'once');
 approves($late);
@@ -76,8 +77,8 @@ my ($again) = grep { ($_->{payload}{new}{queue_status} // '') eq 'Approved' && $
 ok($again, 'the hook of its approval was sent') or diag(explain(\@deliveries));
 my $heard = $whole->ask('status')->{deliveries};
 $lp->control('redeliver', hook => $hook, delivery => $again->{id});
-ok($whole->until(10, sub { $whole->ask('status')->{deliveries} > $heard }), 'it comes again');
-$whole->until(2, sub { $whole->item($twice->{id})->{state} ne 'landed' });
+ok(wait_for(sub { $whole->ask('status')->{deliveries} > $heard }), 'it comes again');
+not_within(2, sub { $whole->item($twice->{id})->{state} ne 'landed' });
 landed_once($twice, $twice_commit, 'after that');
 is(scalar($whole->ask('show', $twice->{id})->{builds}->@*), 1, 'and nothing was built again');
 
@@ -92,26 +93,26 @@ my ($conflict, $conflict_commit) = proposed('conflict', 'fails');
 $lp->control('fault', path => 'ws.op=setStatus', status => 412, method => 'POST', times => 1, after => JSON::PP::false);
 $lp->control('status', proposal => $conflict->{id}, person => 'bob', status => 'Approved');
 comes_to($conflict, 'rejected', 'one that is rejected');
-ok($whole->until(20, sub { state_there($conflict)->{queue_status} eq 'Needs review' }), 'is back to Needs review though that was answered with 412 first');
+ok(wait_for(sub { state_there($conflict)->{queue_status} eq 'Needs review' }), 'is back to Needs review though that was answered with 412 first');
 is(scalar(comments($conflict)), 1, 'with one comment');
 
 # --- the token is not taken
 my ($nobody, $nobody_commit) = proposed('nobody');
 $whole->token({consumer => 'byoci', token => 'none', secret => 'none'});
 approves($nobody);
-ok($whole->until(20, sub { my $reply = $whole->ask('why', $nobody->{id}, '--project', 'widget'); $reply && $Launchpad::json->encode($reply) =~ /401/ }), 'a 401: byoci why says so')
+ok(wait_for(sub { my $reply = $whole->ask('why', $nobody->{id}, '--project', 'widget'); $reply && $Launchpad::json->encode($reply) =~ /401/ }), 'a 401: byoci why says so')
 	or diag(why($nobody));
 is($whole->item($nobody->{id})->{state}, 'none', 'and nothing is done');
 $whole->token($lp->{token}{bot});
-landed_once($nobody, $nobody_commit, 'when the token is good again', 60);
+landed_once($nobody, $nobody_commit, 'when the token is good again');
 
 # --- the landing's answer got lost
 my ($lost, $lost_commit) = proposed('lost');
 $whole->end('land');
 approves($lost);
-ok($whole->until(20, sub { $whole->item($lost->{id})->{state} eq 'landing' }), 'tested, and nobody there to land it');
+ok(wait_for(sub { $whole->item($lost->{id})->{state} eq 'landing' }), 'tested, and nobody there to land it');
 $whole->start_land;
-$whole->until(20, sub { main_now(); ($lp->git('rev-parse', 'refs/remotes/main^2') // '') eq $lost_commit }) or diag($whole->logs);
+wait_for(sub { main_now(); ($lp->git('rev-parse', 'refs/remotes/main^2') // '') eq $lost_commit }) or diag($whole->logs);
 $whole->end('land', 'KILL');
 $whole->start_land;
 landed_once($lost, $lost_commit, 'killed after the push');
@@ -131,7 +132,7 @@ landed_once($silent, $silent_commit, 'without a hook');
 ($moved, $moved_commit) = proposed('silent-bad', 'fails');
 approves($moved);
 comes_to($moved, 'rejected', 'rejected without a hook');
-ok($whole->until(20, sub { state_there($moved)->{queue_status} eq 'Needs review' }), 'and told so');
+ok(wait_for(sub { state_there($moved)->{queue_status} eq 'Needs review' }), 'and told so');
 is($whole->ask('status')->{deliveries}, $heard, 'nothing was heard');
 
 # --- secrets: the slave's user has no token, and asks the landing daemon for its word alone
@@ -173,7 +174,7 @@ my ($alone, $alone_commit) = proposed('alone');
 approves($alone);
 said($alone, qr/unreachable: whether the project's secrets may be used: .*nobody is there/, 'without the landing daemon nobody knows: trouble of ours');
 $whole->start_land;
-landed_once($alone, $alone_commit, 'when it is back', 60);
+landed_once($alone, $alone_commit, 'when it is back');
 (undef, $log) = log_of($alone);
 like($log, qr/^byoci: 1 secret of widget is in the worker$/m, 'with them');
 
@@ -209,7 +210,7 @@ sub log_in {
 	Brain::spew("$whole->{tmp}/login", '');
 	open my $login, '-|', 'sh', '-c', 'exec "$@" 2>"$0"', "$whole->{tmp}/login", "$whole->{bin}/byoci", '-n', 'brt', 'login', @account or die $!;
 	my $page = qr{^\Q$lp->{root}\E/\+authorize-token\?oauth_token=(\w+)&allow_permission=WRITE_PUBLIC$}m;
-	my $key = $whole->until(10, sub { Brain::slurp("$whole->{tmp}/login") =~ $page ? $1 : undef }) // BAIL_OUT(Brain::slurp("$whole->{tmp}/login"));
+	my $key = wait_for(sub { Brain::slurp("$whole->{tmp}/login") =~ $page ? $1 : undef }) // BAIL_OUT(Brain::slurp("$whole->{tmp}/login"));
 	$lp->control('authorize', token => $key, %$decide);
 	local $/;
 	my $line = <$login>;

@@ -6,6 +6,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use Brain;
 use Test::More;
+use Wait;
 
 chdir "$FindBin::Bin/../..";
 my $brain = Brain->new;
@@ -16,16 +17,16 @@ ok($brain->start(options => ['-O', 'poll=1s']), 'it starts') or BAIL_OUT($brain-
 
 sub state_is {
 	my ($name, $wanted, $what) = @_;
-	ok($brain->until(20, sub { $brain->item($name)->{state} eq $wanted }), $what) or diag($brain->decisions($name), $brain->log);
+	ok(wait_for(sub { $brain->item($name)->{state} eq $wanted }), $what) or diag($brain->decisions($name), $brain->log);
 }
 
 my $commit = $brain->commit('one');
 $brain->propose('one', $commit);
-ok($brain->until(10, sub { $brain->decisions('one') =~ /read back without a hook.*not approved: 0 of 1 approval/s }), 'a proposal is found')
+ok(wait_for(sub { $brain->decisions('one') =~ /read back without a hook.*not approved: 0 of 1 approval/s }), 'a proposal is found')
 	or diag($brain->decisions('one'));
 $brain->approve('one', $commit);
 state_is('one', 'landed', 'and its approval: it lands');
-ok($brain->until(10, sub { $brain->decisions('one') =~ /told the proposal: landed/ }), 'and is told');
+ok(wait_for(sub { $brain->decisions('one') =~ /told the proposal: landed/ }), 'and is told');
 is(scalar($brain->ask('show', 'one')->{builds}->@*), 1, 'by one build');
 
 my $bad = $brain->commit('bad');
@@ -34,7 +35,7 @@ $brain->approve('bad', $bad);
 state_is('bad', 'rejected', 'one whose tests fail is rejected');
 $brain->approve('bad', $bad);
 $brain->git('update-ref', 'refs/proposals/bad/head', $brain->commit('worse'));
-ok($brain->until(10, sub { $brain->decisions('bad') =~ /not approved: nobody who may has proposed this commit/ }), 'a push is found')
+ok(wait_for(sub { $brain->decisions('bad') =~ /not approved: nobody who may has proposed this commit/ }), 'a push is found')
 	or diag($brain->decisions('bad'));
 is($brain->ask('status')->{deliveries}, 0, 'and nothing was heard');
 done_testing();

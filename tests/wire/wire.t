@@ -11,6 +11,7 @@ use IO::Select;
 use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(time);
+use Wait;
 
 use constant {STRANGERS => 1000, DECLARED => 25 * 1024 * 1024, SENT => 320 * 1024, MEMORY => 128 * 1024}; # bytes, but MEMORY: kB
 
@@ -66,7 +67,7 @@ sub is_stored {
 sub why {
 	my ($key, $pattern) = @_;
 	my $id = rows("SELECT max(id) FROM deliveries WHERE key = '$key'");
-	ok($brain->until(10, sub { $brain->decisions($id) =~ $pattern }), "and why says of it: $pattern") or diag($brain->decisions($id));
+	ok(wait_for(sub { $brain->decisions($id) =~ $pattern }), "and why says of it: $pattern") or diag($brain->decisions($id));
 }
 
 # --- one case after the other, on one brain
@@ -89,8 +90,8 @@ why('wire-bomb', qr/not understood: JSON with more than/);
 why('wire-nul', qr/not understood: not JSON/);
 why('wire-utf8', qr/not understood: not JSON/);
 why('wire-plain', qr/not understood: repository: missing/);
-ok($brain->until(5, sub { rows('SELECT sum(count) FROM refusals WHERE status = 401') > 10 }), 'refusals are counted');
-ok($brain->until(5, sub { rows('SELECT count(DISTINCT status) FROM refusals') >= 5 }), 'each kind of them') or diag(rows('SELECT * FROM refusals'));
+ok(wait_for(sub { rows('SELECT sum(count) FROM refusals WHERE status = 401') > 10 }), 'refusals are counted');
+ok(wait_for(sub { rows('SELECT count(DISTINCT status) FROM refusals') >= 5 }), 'each kind of them') or diag(rows('SELECT * FROM refusals'));
 cmp_ok(memory(), '<', 96 * 1024, 'with ' . memory() . ' kB at most');
 is($brain->stop, 0, 'it ends cleanly');
 
