@@ -149,7 +149,7 @@ $(O)/target/%: $(O)/obj/tests/fuzz/%.o $(O)/obj/tests/fuzz/driver.o $(ARCHIVE)
 # stores or count milliseconds (lines, sock, calls, statement).
 VALGRIND := valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect \
 	--trace-children=yes --trace-children-skip=/bin/*,/sbin/*,/usr/*
-VALGRIND_NOT := $(patsubst %,$(O)/unit/%.t,calls child export filter lines loop near record sock statement tree)
+VALGRIND_NOT := $(patsubst %,$(O)/unit/%.t,calls child export filter hail lines loop near record sock statement talk tree)
 valgrind: unit
 	prove $(PROVEFLAGS) -j2 -e "$(VALGRIND)" $(filter-out $(VALGRIND_NOT),$(TESTS))
 

@@ -46,12 +46,13 @@ static inline const char *gitrepo_run(const char *script)
 
 static inline void gitrepo_make(struct conf **conf)
 {
-	static char config[300];
+	static char config[300], text[400];
 	const char *const files[] = {config, NULL};
 	struct err err = {0};
 
 	tmp_make();
-	snprintf(config, sizeof config, "%s", tmp_text("byov.conf", "[treetest]\ngit.config = /nonexistent/gitconfig\n", 0600));
+	snprintf(text, sizeof text, "[treetest]\ngit.config = %s/gitconfig\n", tmp_folder);
+	snprintf(config, sizeof config, "%s", tmp_text("byov.conf", text, 0600));
 	const struct conf_source source = {.namespace = "treetest", .files = files};
 	if (conf_load(conf, &source, &err) < 0) {
 		printf("Bail out! %s\n", err.text);

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define HAIL_LIMIT_S 5
 #define HAIL_HEAD 8192 /* bytes of an answer that are looked at */
 
@@ -86,12 +88,13 @@ int hail_ask(struct hail *hail, struct arena *arena)
 	size_t length = 0;
 	ssize_t got = 1;
 	int fd = dial(arena, hail->address);
+	int64_t end = clock_monotonic_us() + HAIL_LIMIT_S * 1000000LL; /* of it all: each byte alone may be in time */
 
 	if (fd < 0)
 		return 0;
 	const char *request = arena_printf(arena, "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n", hail->path, hail->address);
 	if (send(fd, request, strlen(request), MSG_NOSIGNAL) == (ssize_t)strlen(request))
-		while (length < HAIL_HEAD && (got = recv(fd, text + length, HAIL_HEAD - length, 0)) > 0) {
+		while (length < HAIL_HEAD && clock_monotonic_us() < end && (got = recv(fd, text + length, HAIL_HEAD - length, 0)) > 0) {
 			length += (size_t)got;
 			text[length] = 0;
 			if (strstr(text, "\r\n\r\n"))

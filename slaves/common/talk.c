@@ -12,6 +12,7 @@
 
 #define TALK_SILENCE_MS (25 * 3600 * 1000LL) /* between two lines of a log */
 #define TALK_RETURN_MS (60 * 1000)           /* for a daemon that went away to come back */
+#define TALK_THERE_MS 1000                   /* who keeps a connection for longer is there, also when a build says nothing */
 #define TALK_PAUSE_MS 100
 #define TALK_BUSY_MS (10 * 60 * 1000) /* for a daemon that is busy: the build before this one may just be ending */
 
@@ -173,16 +174,17 @@ static int follow_once(struct talk_following *following, struct err *err)
 int talk_follow(struct talk_following *following, struct err *err)
 {
 	const struct timespec pause = {.tv_nsec = TALK_PAUSE_MS * 1000000L};
+	int64_t return_us = (following->return_ms ? following->return_ms : TALK_RETURN_MS) * 1000LL;
 	int64_t heard = clock_monotonic_us();
 
 	for (;;) {
-		int64_t before = following->offset;
+		int64_t before = following->offset, began = clock_monotonic_us();
 		int done = follow_once(following, err);
 		if (done != 0)
 			return done;
-		if (following->offset != before)
+		if (following->offset != before || clock_monotonic_us() - began > TALK_THERE_MS * 1000LL)
 			heard = clock_monotonic_us();
-		if (clock_monotonic_us() - heard > TALK_RETURN_MS * 1000LL)
+		if (clock_monotonic_us() - heard > return_us)
 			return err_set(err, ERR_SYSTEM, "the slave at %s went away; build %s may go on", following->socket, following->build);
 		nanosleep(&pause, NULL);
 	}

@@ -29,6 +29,7 @@ struct talk_following {
 	const char *socket, *build;
 	bool detach;          /* going away does not cancel */
 	struct arena *arena;  /* for the line */
+	int64_t return_ms;    /* a daemon that is away for longer is given up; 0: one minute */
 	int64_t offset;       /* where to begin, and how far it got */
 	enum outcome outcome; /* set at the end */
 	const char *line;     /* the signed result */

@@ -281,6 +281,23 @@ static int find_secrets(struct leader *leader, bool *secrets, struct err *err)
 	return may;
 }
 
+static int ask_trust(void *cookie)
+{
+	const struct leader *leader = cookie;
+	struct err err = {0};
+
+	return say_found(trust_check(leader->program, &leader->spec, &err), NULL, &err);
+}
+
+/* Whether it may run where nothing contains it. 2: cancelled meanwhile; -1: it may not. */
+static int find_trust(struct leader *leader, struct err *err)
+{
+	const char *nothing = NULL;
+	int asks = trust_needed(leader->program, &leader->spec, err);
+
+	return asks > 0 ? ask_forge(leader, ask_trust, &nothing, err) : asks;
+}
+
 static void note_author(struct leader *leader)
 {
 	struct err err = {0};
@@ -292,11 +309,25 @@ static void note_author(struct leader *leader)
 		output_say(leader->output, &err, "%s", text);
 }
 
+/* What the forge is asked before the tests run. -1: the build has ended; *known < 0: whether they may have secrets is not known. */
+static int ask_first(struct leader *leader, bool *secrets, int *known, struct err *err)
+{
+	struct err why = {0};
+
+	*known = find_secrets(leader, secrets, err);
+	if (*known > 1)
+		return end_with(leader, OUTCOME_CANCELLED, "cancelled while the forge was asked about its project's secrets");
+	int trusted = find_trust(leader, &why);
+	if (trusted > 1)
+		return end_with(leader, OUTCOME_CANCELLED, "cancelled while the forge was asked whose proposal it is");
+	return trusted < 0 ? end_with_error(leader, &why) : 0;
+}
+
 static void test(struct leader *leader)
 {
 	struct err err = {0};
 	bool secrets = false;
-	int known = find_secrets(leader, &secrets, &err);
+	int known = 0, asked = ask_first(leader, &secrets, &known, &err);
 	const char *layer = builds_path(leader->program, leader->arena, leader->build, "layer", &err);
 	CRASH_POINT("leader.prepared");
 	struct trial trial = {.program = leader->program,
@@ -313,13 +344,9 @@ static void test(struct leader *leader)
 		.signals = leader->signals,
 		.ending = &leader->ending};
 
-	if (known > 1)
-		end_with(leader, OUTCOME_CANCELLED, "cancelled while the forge was asked about its project's secrets");
-	else if (trust_check(leader->program, &leader->spec, &err) < 0)
-		end_with_error(leader, &err);
-	else if (!leader->worker.client)
+	if (asked == 0 && !leader->worker.client)
 		end_with_error(leader, &leader->no_worker);
-	else if (known < 0 || !layer || trial_run(&trial, &err) < 0)
+	else if (asked == 0 && (known < 0 || !layer || trial_run(&trial, &err) < 0))
 		end_with_error(leader, &err);
 	leader->kept = trial.kept;
 	if (leader->kept)

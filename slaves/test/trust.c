@@ -13,10 +13,9 @@ static bool names(const char *const *list, const char *who)
 	return false;
 }
 
-/* 1: nothing contains its workers. */
-static int is_open(const struct program *program, const char *job, struct err *err)
+int trust_needed(const struct program *program, const struct spec *spec, struct err *err)
 {
-	const char *backing = program_section_option(program, "job", job, "backing", err);
+	const char *backing = program_section_option(program, "job", spec->jobs[0].name, "backing", err);
 	const char *workers = backing ? program_section_option(program, "backing", backing, "workers", err) : NULL;
 
 	return !workers ? -1 : strcmp(workers, "dir") == 0;
@@ -59,10 +58,10 @@ int trust_check(const struct program *program, const struct spec *spec, struct e
 	const struct readback which = {.project = spec->project, .name = spec->proposal};
 	const char *const *trusted = NULL;
 	struct forge_proposal proposal;
-	int open = is_open(program, spec->jobs[0].name, err);
+	int needed = trust_needed(program, spec, err);
 
-	if (open <= 0)
-		return open;
+	if (needed <= 0)
+		return needed;
 	if (strcmp(conf_namespace(program->conf), "production") == 0)
 		return err_set(err, ERR_REFUSED, "workers = dir: nothing contains them, so never in production");
 	if (conf_list(program->conf, program->arena, section, "dir.trusted", &trusted, err) < 0)

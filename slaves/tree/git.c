@@ -158,7 +158,7 @@ char *git_text(const struct git *git, struct arena *arena, const struct git_call
 	return NULL;
 }
 
-/* What git and ssh say when the other side cannot be reached or does not let us in (LC_ALL=C.UTF-8). */
+/* What git and ssh say when the other side cannot be reached, does not let us in or breaks off (LC_ALL=C.UTF-8). */
 static bool out_of_reach(const char *words)
 {
 	static const char *const signs[] = {
@@ -167,7 +167,11 @@ static bool out_of_reach(const char *words)
 		"unable to access",
 		"Could not resolve hostname",
 		"Connection refused",
-		"the remote end hung up unexpectedly",
+		"the remote end hung up",
+		"unexpected disconnect",
+		"early EOF", /* of what comes from there: one of our own packs that is cut off is told in other words */
+		"RPC failed",
+		"on the remote side",
 	};
 
 	for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)

@@ -21,6 +21,8 @@ tests() {
 	run_test "$1"
 }
 
+ended() { ! kill -0 "$1" 2>/dev/null; }
+
 trusting
 propose hers 'echo ran'
 tests hers
@@ -52,6 +54,27 @@ propose both 'echo ran'
 approve both
 tests both
 is "$status" 0 "but when that one is named, too"
+
+# A record that does not come keeps nobody from cancelling.
+mv "$root/libexec/bin/byoci" "$root/libexec/bin/away"
+printf '#!/bin/sh\necho $$ >>%s/asked\nexec sleep 600\n' "$root" >"$root/libexec/bin/deaf"
+chmod 755 "$root/libexec/bin/deaf"
+ln -s away "$root/libexec/bin/byoci"
+propose slow 'echo ran'
+spec slow
+ln -sf deaf "$root/libexec/bin/byoci"
+slave test --spec "$root/slow.spec" --result "$root/slow.result" >"$root/slow.log" 2>&1 &
+client=$!
+pids="$pids $client"
+ok "a forge is asked that does not answer" until_true 20 test -s "$root/asked"
+slave cancel "$(jq -r .build "$root/slow.spec")" >/dev/null
+ok "the build can be cancelled meanwhile" until_true 20 ended "$client"
+status=0
+wait "$client" || status=$?
+is "$status" 130 "  and says so"
+like "$(cat "$root/slow.log")" "cancelled while the forge was asked whose proposal it is" "  and while what that was"
+ok "  and the forge is asked no more" until_true 20 ended "$(head -n 1 "$root/asked")"
+ln -sf away "$root/libexec/bin/byoci"
 
 # What the brain says of a commit counts for nothing.
 propose honest 'echo ran'

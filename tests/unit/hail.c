@@ -1,5 +1,14 @@
 #include "slaves/common/hail.h"
 
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
 #include "tests/tap.h"
 
 static void test_answers(void)
@@ -45,12 +54,47 @@ static void test_addresses(struct arena *arena)
 	}
 }
 
+/* A server that says one byte in each tenth of a second and never comes to an end. */
+static void drip(int listener)
+{
+	const struct timespec pause = {.tv_nsec = 100 * 1000000L};
+	int fd = accept(listener, NULL, NULL);
+
+	while (send(fd, "x", 1, MSG_NOSIGNAL) == 1)
+		nanosleep(&pause, NULL);
+	_exit(0);
+}
+
+static void test_slow(struct arena *arena)
+{
+	struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t length = sizeof here;
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (listener < 0 || bind(listener, (struct sockaddr *)&here, length) < 0 || listen(listener, 1) < 0 ||
+		getsockname(listener, (struct sockaddr *)&here, &length) < 0)
+		printf("Bail out! no server\n"), exit(1);
+	pid_t pid = fork();
+	if (pid == 0) {
+		alarm(20);
+		drip(listener);
+	}
+	close(listener);
+	struct hail hail = {.address = arena_printf(arena, "127.0.0.1:%d", ntohs(here.sin_port)), .path = "/"};
+	int64_t began = clock_monotonic_us();
+	ok(hail_ask(&hail, arena) == 0, "a server that never comes to the end of its answer has none");
+	ok(clock_monotonic_us() - began < 12 * 1000000LL, "and is not listened to for long");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
 int main(void)
 {
 	struct arena *arena = arena_new();
 
 	test_answers();
 	test_addresses(arena);
+	test_slow(arena);
 	arena_free(arena);
 	return tap_done();
 }

@@ -210,6 +210,45 @@ static void test_hostile_objects(void)
 	tree_free(tree);
 }
 
+/* A clone of this name of a repository that is elsewhere. */
+static struct tree *open_elsewhere(const char *name)
+{
+	struct err err = {0};
+	const char *url = arena_printf(arena, "file://%s/there.git", tmp_folder);
+	const struct tree_from from = {.folder = tmp_path("trees"), .project = name, .url = url};
+	struct tree *tree = tree_open(conf, &from, &err);
+
+	if (!tree)
+		printf("Bail out! %s\n", err.text), exit(1);
+	return tree;
+}
+
+/* The other side, or the way there, breaks off in the middle of a pack: who sends it ends all at once. */
+static void test_broken_off(void)
+{
+	struct tree_want wants[2];
+	struct err err = {0};
+	const char *config = arena_printf(arena, "[uploadpack]\n\tpackObjectsHook = %s/half\n", tmp_folder);
+
+	make("seq 1 50 >a", "seq 1 100000 >b");
+	tmp_text("half", "#!/bin/sh\n\"$@\" | head -c 2000\nkill -KILL $PPID\nsleep 1\n", 0700);
+	struct tree *tree = open_elsewhere("off");
+	ok(fetch(tree, wants, &err) == 0, "a repository elsewhere is fetched");
+	tree_free(tree);
+	gitrepo_run("touch trees/off.git/ours; cd w; git checkout -q --detach; seq 1 99999 | sha256sum >c; head -c 100000 /dev/urandom >d; "
+		"git add -A; git commit -qm more; git push -qf there HEAD:" HEAD "; git checkout -q main");
+	tmp_text("gitconfig", config, 0600);
+	tree = open_elsewhere("off");
+	ok(fetch(tree, wants, &err) < 0 && err.kind == ERR_NETWORK, "a fetch that is broken off is the way's trouble");
+	ok(access(tmp_path("trees/off.git/ours"), F_OK) == 0, "and the clone is kept");
+	tree_free(tree);
+	tmp_text("gitconfig", "", 0600);
+	err_clear(&err);
+	tree = open_elsewhere("off");
+	ok(fetch(tree, wants, &err) == 0, "the next one gets it");
+	tree_free(tree);
+}
+
 int main(void)
 {
 	gitrepo_make(&conf);
@@ -222,6 +261,7 @@ int main(void)
 	test_lock();
 	test_broken();
 	test_hostile_objects();
+	test_broken_off();
 	arena_free(arena);
 	conf_free(conf);
 	return tap_done();
