@@ -23,15 +23,28 @@ static int is_key(const struct dirent *entry)
 	return length < sizeof lander || strcmp(entry->d_name + length + 1 - sizeof lander, lander) != 0;
 }
 
-/* Whether the line is signed by this key, and names the slave that the key is of. */
-static int try_key(const struct program *program, const char *folder, const char *file, const char *line, struct result *result,
-	struct err *err)
-{
-	struct crypto_key *key = crypto_key_load_public(arena_printf(program->arena, "%s/%s", folder, file), err);
+/* A line, and the keys that may have signed it. */
+struct signing {
+	const struct program *program;
+	const char *folder, *line;
+	struct result *result;
+	struct err broken; /* of the first key that is none: it may be the one */
+};
 
-	if (!key)
-		return -1;
-	int done = result_read_line(program->arena, line, key, result, err);
+/* Whether the line is signed by this key, and names the slave that the key is of. */
+static int try_key(struct signing *signing, const char *file, struct err *err)
+{
+	struct arena *arena = signing->program->arena;
+	struct result *result = signing->result;
+	struct err broken = {0};
+	struct crypto_key *key = crypto_key_load_public(arena_printf(arena, "%s/%s", signing->folder, file), &broken);
+
+	if (!key) {
+		if (signing->broken.kind == ERR_NONE)
+			signing->broken = broken;
+		return err_set(err, ERR_REFUSED, "%s", broken.text);
+	}
+	int done = result_read_line(arena, signing->line, key, result, err);
 	crypto_key_free(key);
 	if (done < 0)
 		return -1;
@@ -40,27 +53,30 @@ static int try_key(const struct program *program, const char *folder, const char
 	return 0;
 }
 
+/* What no key signed is refused; only where one of them is broken, the proposal is not to blame. */
 static int read_signed(const struct program *program, const char *line, struct result *result, struct err *err)
 {
-	const char *folder = program_etc(program, "result-keys");
+	struct signing signing = {.program = program, .folder = program_etc(program, "result-keys"), .line = line, .result = result};
 	struct dirent **entries = NULL;
 	int done = -1;
 
-	int count = scandir(folder, &entries, is_key, alphasort);
+	int count = scandir(signing.folder, &entries, is_key, alphasort);
 	if (count < 0)
-		return err_set_errno(err, errno, "read the slaves' keys in %s", folder);
+		return err_set_errno(err, errno, "read the slaves' keys in %s", signing.folder);
 	if (count == 0)
-		err_set(err, ERR_CONFIG, "there is no key of a slave in %s, so no result can be believed", folder);
+		err_set(err, ERR_CONFIG, "there is no key of a slave in %s, so no result can be believed", signing.folder);
 	for (int i = 0; i < count; i++) {
 		if (done < 0 && i < PROOF_KEYS_MAXIMUM && (i == 0 || err->kind == ERR_REFUSED)) {
 			err_clear(err);
-			done = try_key(program, folder, entries[i]->d_name, line, result, err);
+			done = try_key(&signing, entries[i]->d_name, err);
 		}
 		free(entries[i]);
 	}
 	free(entries);
 	if (done < 0 && err->kind == ERR_INPUT)
 		err->kind = ERR_REFUSED;
+	if (done < 0 && err->kind == ERR_REFUSED && signing.broken.kind != ERR_NONE)
+		return err_set(err, ERR_CONFIG, "%s; no other key signed the result", signing.broken.text);
 	return done;
 }
 

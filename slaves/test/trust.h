@@ -11,7 +11,10 @@
 /* 1: nothing contains the workers of its job; 0: they are contained; -1. */
 int trust_needed(const struct program *program, const struct spec *spec, struct err *err);
 
-/* Asks the forge, which may take its time. Workers of another kind need no trust. ERR_REFUSED, with a text for the person; ERR_MOVED when it is at another commit by now. */
+/*
+ * Asks the forge, which may take its time. Workers of another kind need no trust. ERR_REFUSED, with a text for the person; ERR_MOVED when
+ * it is at another commit by now.
+ */
 int trust_check(const struct program *program, const struct spec *spec, struct err *err);
 
 #endif

@@ -98,7 +98,16 @@ is "$status" 75 "a result whose merge is not the one that is made here: trouble"
 like "$reason" 'merge differently' "  and the reason is said"
 is "$(main_now)" "$before" "  and main is where it was"
 
-# Specs.
+# A key that was not brought whole says nothing: neither against a result that another one signed nor against the proposal.
+broken=$root/etc/byoci/$BYOCI_NAMESPACE/result-keys/first.pub
+head -c 40 "${broken%/*}/local.pub" >"$broken"
+forge "$root/one.result" "$root/other.key" . >"$root/forged.result"
+land one forged
+is "$status" 75 "a result that a broken key may have signed: trouble"
+like "$reason" 'first.pub: is not a public ed25519 key' "  and the reason is said"
+is "$(main_now)" "$before" "  and main is where it was"
+
+# Specs. (The broken key is there still.)
 change() {
 	jq -c "$1" "$root/one.spec" >"$root/changed.spec"
 	land changed one
@@ -124,6 +133,8 @@ land one
 is "$status" 4 "landing it again: landed already"
 is "$(jq -r .outcome <<<"$answer")" landed "  in a word"
 before=$(main_now)
+
+rm "$broken"
 
 # What changed since.
 tested two
