@@ -15,10 +15,12 @@
 
 #include "base/file.h"
 #include "slaves/common/pattern.h"
+#include "slaves/confine/rootfs.h"
 
 #define MAXIMUM 32 /* secrets of a project */
 #define BYTES ((size_t)64 * 1024)
 #define FOLDER "/run/secrets/" /* where those are that have no path of their own */
+#define STORE ROOTFS_SCRATCH "/secrets"
 
 struct one {
 	const char *source; /* whole path */
@@ -45,7 +47,7 @@ static int set_option(int context, const char *name, const char *value)
 	return (int)syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, name, value, 0);
 }
 
-/* A tmpfs that is mounted nowhere. */
+/* A tmpfs, in the mounts of this process alone: before Linux 6.15, what is mounted nowhere can't be cloned. */
 static int make_store(struct err *err)
 {
 	int context = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC), store = -1;
@@ -56,11 +58,25 @@ static int make_store(struct err *err)
 			set_option(context, "mode", "0700") == 0 && syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
 			store = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 	}
-	if (store < 0)
+	if (store >= 0 && (mkdir(STORE, 0700) < 0 || syscall(SYS_move_mount, store, "", AT_FDCWD, STORE, MOVE_MOUNT_F_EMPTY_PATH) < 0)) {
+		err_set_errno(err, errno, "a tmpfs for secrets cannot be mounted");
+		close(store);
+		store = -1;
+	} else if (store < 0) {
 		err_set_errno(err, errno, "a tmpfs for secrets cannot be made");
+	}
 	if (context >= 0)
 		close(context);
 	return store;
+}
+
+/* What was made of it stays. */
+static int hide_store(int store, struct err *err)
+{
+	close(store);
+	if (syscall(SYS_umount2, STORE, 0) < 0 || rmdir(STORE) < 0)
+		return err_set_errno(err, errno, "the tmpfs of secrets stays mounted");
+	return 0;
 }
 
 /* The file with a number as its name, as a mount of its own, read-only. */
@@ -180,16 +196,17 @@ static int reveal(struct arena *arena, const struct secrets *secrets, struct one
 {
 	int store = make_store(err);
 	int rc = store < 0 ? -1 : 0;
+	struct err other = {0};
 
 	for (size_t i = 0; i < count && rc == 0; i++)
 		rc = store_one(arena, secrets, store, &list[i], err);
+	if (store >= 0 && hide_store(store, rc == 0 ? err : &other) < 0)
+		rc = -1;
 	if (rc == 0)
 		rc = mount_all(secrets, list, count, err);
 	for (size_t i = 0; i < count; i++)
 		if (list[i].mount >= 0)
 			close(list[i].mount);
-	if (store >= 0)
-		close(store);
 	return rc;
 }
 

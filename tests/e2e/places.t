@@ -53,4 +53,5 @@ for name in $names; do
 	is "$(grep '^InaccessiblePaths=' <<<"$dropin")" "$(grep '^InaccessiblePaths=' "$unit" | sed 's,/var/lib/byoci/%i,/srv/other,g')" \
 		"byoci-$name: the secrets that it can't reach are the namespace's own"
 done
+unlike "$(tr ' ' '\n' <"$checkout/setup/units/byoci-worker@.service")" '/secrets(/worker)?$' "byoci-worker reaches the secrets of tests"
 done_testing
