@@ -13,6 +13,7 @@ use JSON::PP;
 use MIME::Base64 qw(encode_base64);
 use POSIX qw(:sys_wait_h);
 use Port;
+use Test::Builder;
 use Time::HiRes qw(sleep time);
 use Wait;
 
@@ -113,7 +114,9 @@ sub start {
 	}
 	$self->{pid} = $pid;
 	# Its pid is another's, once it has ended.
-	return wait_for(sub { ($self->get('/readyz'))[0] == 200 || (waitpid($pid, WNOHANG) != 0 && delete $self->{pid}) }) && $self->alive;
+	my $up = wait_for(sub { ($self->get('/readyz'))[0] == 200 || (waitpid($pid, WNOHANG) != 0 && delete $self->{pid}) }) && $self->alive;
+	Test::Builder->new->ok(0, 'the brain starts') || Test::Builder->new->diag($self->log) if !$up && !defined wantarray;
+	return $up;
 }
 
 sub alive {
@@ -130,7 +133,30 @@ sub stop {
 	return $?;
 }
 
+# It reads its configuration again.
+sub reload {
+	my ($self, $said) = @_;
+	my $line = $said // qr/the configuration was read again/;
+	my $before = () = $self->log =~ /$line/g;
+	kill 'HUP', $self->{pid};
+	return wait_for(sub { $before < (() = $self->log =~ /$line/g) });
+}
+
 sub log { return slurp("$_[0]{tmp}/brain.log") }
+
+sub sql {
+	my ($self, $query) = @_;
+	return run('sqlite3', '-readonly', '-cmd', '.timeout 60000', "$self->{tmp}/state/brain/state.db", $query);
+}
+
+# All that the brain has heard of so far is read and decided: a read that still runs would see what a test changes next.
+sub settled {
+	my ($self) = @_;
+	return wait_for(sub { $self->sql(<<'END') eq '0' });
+SELECT (SELECT count(*) FROM proposal_inbox) + (SELECT count(*) FROM gate_inbox WHERE due <= 1000 * unixepoch())
+	+ (SELECT count(*) FROM calls WHERE state != 'answered' AND kind IN ('forge-read', 'forge-list'))
+END
+}
 
 # --- HTTP, by curl
 
@@ -235,6 +261,9 @@ sub commit {
 
 sub record {
 	my ($self, $kind, $who, $name, $commit, $target) = @_;
+	# Of a second: what is approved again is approved later.
+	sleep 0.02 while int(time) <= ($self->{recorded}{"$kind $name"} // 0);
+	$self->{recorded}{"$kind $name"} = int time;
 	my %record = (byoci => 1, kind => $kind, repository => "127.0.0.1:$self->{git}/sample", proposal => $name, target => $target // 'refs/heads/main',
 		commit => $commit, time => int(time));
 	$record{message} = "Add $name" if $kind eq 'propose';
@@ -310,13 +339,13 @@ sub end_double {
 sub spew_append {
 	my ($path, $text) = @_;
 	open my $file, '>>', $path or die "$path: $!";
-	print $file $text;
+	syswrite $file, $text; # whole, whoever else writes
 	close $file;
 }
 
 sub heard {
 	my ($self, $which, $op) = @_;
-	return grep { $_->{op} eq $op } map { $json->decode($_) } split /\n/, slurp("$self->{tmp}/$which.heard");
+	return grep { $_->{op} eq $op } map { $json->decode($_) } slurp("$self->{tmp}/$which.heard") =~ /^(.*)\n/mg;
 }
 
 # The line that a slave signs over a result for this spec; %with overrides fields of the payload.

@@ -250,7 +250,7 @@ sub hear {
 	}
 	read $client, $hook{body}, $hook{headers}{'content-length'} // 0;
 	open my $file, '>>', $path or die $!;
-	print $file $json->encode(\%hook), "\n";
+	syswrite $file, $json->encode(\%hook) . "\n";
 	close $file;
 	my $status = 202;
 	if (open my $in, '<', "$path.status") { chomp($status = <$in> // 202) }
@@ -260,7 +260,7 @@ sub hear {
 sub heard {
 	my ($self, $name) = @_;
 	open my $in, '<', "$self->{tmp}/$name" or return;
-	return map { my $hook = $json->decode($_); $hook->{json} = eval { $json->decode($hook->{body}) }; $hook } <$in>;
+	return map { my $hook = $json->decode($_); $hook->{json} = eval { $json->decode($hook->{body}) }; $hook } grep { /\n\z/ } <$in>;
 }
 
 sub answer {

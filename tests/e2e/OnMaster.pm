@@ -11,7 +11,8 @@ use Wait;
 
 our @ISA = ('Brain');
 
-# %with: url, secret, user of another master; options: further lines of the namespace's section; folder; double: options of the double.
+# %with: url, secret, user of another master; limit: of an answer of the master, in seconds, for tests that let it run out; options: further
+# lines of the namespace's section; folder; double: options of the double.
 sub new {
 	my ($class, %with) = @_;
 	my $jn = $with{url} ? undef : Jenkins->new(@{$with{double} // []});
@@ -21,7 +22,7 @@ sub new {
 	chmod 0711, $tmp;
 	my $user = $with{user} // 'admin';
 	my $url = $with{url} // $jn->{root};
-	my $lines = "[brt]\nmaster.url = $url\nmaster.user = $user\n" . ($with{options} // "master.limit = 1s\n");
+	my $lines = "[brt]\nmaster.url = $url\nmaster.user = $user\n" . "master.limit = " . ($with{limit} // 60) . "s\n" . ($with{options} // '');
 	$lines .= "master.folder = $with{folder}\n" if $with{folder};
 	Brain::spew("$self->{etc}/byov.conf", Brain::slurp("$self->{etc}/byov.conf") =~ s{^\[brt\]\n}{$lines}mr);
 	Brain::spew("$tmp/secrets/brain/master", ($with{secret} // $jn->{token}) . "\n", 0600);

@@ -10,6 +10,7 @@ use FindBin;
 use IO::Socket::UNIX;
 use POSIX qw(:sys_wait_h);
 use Port;
+use Test::Builder;
 use Wait;
 
 our @ISA = ('Brain');
@@ -75,7 +76,7 @@ jobs = unit
 [job/unit]
 backing = base
 tests.command = ./run-tests
-tests.limit = 30s
+tests.limit = 10m
 @{[$self->{job} // '']}
 
 [backing/base]
@@ -96,13 +97,15 @@ sub daemon {
 	}
 	$self->{daemon}{$name} = $pid;
 	# Its pid is another's, once it has ended.
-	return wait_for(sub { $there->() || (waitpid($pid, WNOHANG) != 0 && delete $self->{daemon}{$name}) });
+	my $up = wait_for(sub { $there->() || (waitpid($pid, WNOHANG) != 0 && delete $self->{daemon}{$name}) }) && $self->{daemon}{$name};
+	Test::Builder->new->ok(0, "$name starts") || Test::Builder->new->diag($self->logs) if !$up && !defined wantarray;
+	return $up;
 }
 
 # A daemon that ended hard leaves its socket's file: somebody must answer.
 sub listens { my ($self, $which) = @_; return -S "$self->{tmp}/run/$which/socket" && IO::Socket::UNIX->new(Peer => "$self->{tmp}/run/$which/socket") }
 
-sub start_worker { my ($self) = @_; return $self->daemon('worker', sub { -S "$self->{tmp}/run/worker/socket" }, "$self->{out}/tool/worker-fake", "$self->{tmp}/run/worker/socket") }
+sub start_worker { my ($self) = @_; unlink "$self->{tmp}/run/worker/socket"; return $self->daemon('worker', sub { -S "$self->{tmp}/run/worker/socket" }, "$self->{out}/tool/worker-fake", "$self->{tmp}/run/worker/socket") }
 sub start_slave { my ($self) = @_; return $self->daemon('slave', sub { $self->listens('slave') }, "$self->{bin}/byoci-slave", '-n', 'brt', 'serve') }
 sub start_land { my ($self) = @_; return $self->daemon('land', sub { $self->listens('land') }, "$self->{bin}/byoci-slave", '-n', 'brt', 'serve', '--land') }
 

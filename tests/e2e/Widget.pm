@@ -10,8 +10,9 @@ use Wait;
 use Whole;
 
 our @EXPORT = qw($lp $whole $name $fork main_now push_to_fork has_diff_of proposed approves state_there comments why said comes_to landed_once
-	hook_on);
+	hook_on settled);
 our ($lp, $whole);
+my $hook;
 our ($name, $fork) = ('~team/widget/+git/widget', '~ann/widget/+git/widget');
 
 # Skips all where it can't work; else the double, the repositories and the daemons, which are started when `start` is not 0.
@@ -38,7 +39,12 @@ sub begin {
 }
 
 sub hook_on {
-	return $lp->control('hook', repository => $name, url => "http://127.0.0.1:$whole->{hook}/hook/launchpad", secret => 'sekrit')->{id};
+	return $hook = $lp->control('hook', repository => $name, url => "http://127.0.0.1:$whole->{hook}/hook/launchpad", secret => 'sekrit')->{id};
+}
+
+# What happened there so far was told, and the brain has read and decided all of it.
+sub settled {
+	return wait_for(sub { !grep { $_->{pending} } @{$lp->control('deliveries', hook => $hook)->{deliveries}} }) && $whole->settled;
 }
 
 sub main_now {

@@ -6,6 +6,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use Brain;
 use Test::More;
+use Time::HiRes qw(sleep);
 use Wait;
 
 chdir "$FindBin::Bin/../..";
@@ -31,7 +32,8 @@ $brain->propose('one', $one);
 told('one');
 ok(wait_for(sub { premakes('one') }), 'a proposal that is not approved is merged beforehand');
 my ($asked) = premakes('one');
-my @ahead = $brain->heard('slave', 'ahead');
+my @ahead;
+wait_for(sub { @ahead = $brain->heard('slave', 'ahead') });
 is(scalar(@ahead), 1, 'and its slave heard of it when the hook came, once');
 is_deeply([@{$ahead[0]}{qw(project proposal)}], [qw(sample one)], 'with its name');
 is($asked->{spec}{trees}[0]{merges}[0]{source}, $one, 'its head');
@@ -50,7 +52,7 @@ is((premakes('one'))[1]{spec}{trees}[0]{merges}[0]{source}, $again, 'that of the
 ok((premakes('one'))[1]{spec}{build} ne $asked->{spec}{build}, 'with another id');
 
 # The slave closed the connection of each premake without an answer. Nothing waits for it.
-@ahead = $brain->heard('slave', 'ahead');
+wait_for(sub { @ahead = $brain->heard('slave', 'ahead'); @ahead == 3 }); # one for each hook of a head
 $brain->approve('one', $again);
 $brain->tell('refs/proposals/one/records/' . 'a' x 32);
 ok(wait_for(sub { $brain->item('one')->{state} eq 'landed' }), 'it lands though the slave gave no answer') or diag($brain->log);
@@ -84,7 +86,7 @@ my $hold = "$brain->{tmp}/hold";
 Brain::spew("$hold-$_", '') for qw(first second);
 $brain->slave(sub {
 	my ($spec) = @_;
-	wait_for(sub { !-e "$hold-$spec->{proposal}" });
+	sleep 0.05 while -e "$hold-$spec->{proposal}";
 	return $spec->{proposal} eq 'second' ? (outcome => 'failure') : ();
 });
 my $before = $brain->tip;

@@ -17,7 +17,8 @@ $brain->start or BAIL_OUT($brain->log);
 my $signers = "$brain->{etc}/allowed_signers/sample";
 my $known = Brain::slurp($signers);
 
-sub reader { return grep { `tr '\\0' ' ' </proc/$_/cmdline` =~ / git-read .*--serve/ } split ' ', Brain::run('pgrep', '-P', $brain->{pid}) }
+sub is_reader { return Brain::slurp("/proc/$_[0]/cmdline") =~ /\0git-read\0.*--serve/s }
+sub reader { return grep { is_reader($_) } split ' ', Brain::run('pgrep', '-P', $brain->{pid}) }
 sub told { my ($name) = @_; return ($brain->tell("refs/proposals/$name/head"))[0] == 202 }
 sub lands { my ($name) = @_; return wait_for(sub { $brain->item($name)->{state} eq 'landed' }) || (diag($brain->decisions($name), $brain->log), 0) }
 sub proposed { my ($name) = @_; my $commit = $brain->commit($name); $brain->propose($name, $commit); return $commit }
@@ -81,5 +82,5 @@ ok(wait_for(sub { $brain->decisions('eight') =~ /not approved/ }), 'a record tha
 like($brain->git('rev-parse', '--verify', '-q', 'refs/proposals/eight/head'), qr/^$other/, '(it is the one of the head)');
 $brain->stop;
 is($?, 0, 'the brain ends well');
-is(scalar(grep { -d "/proc/$_" } @first, $second, $third), 0, 'and leaves no reader');
+ok(wait_for(sub { !grep { is_reader($_) } @first, $second, $third }), 'and leaves no reader');
 done_testing;

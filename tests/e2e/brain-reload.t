@@ -24,29 +24,21 @@ $brain->lander(sub {
 ok($brain->start, 'it starts') or BAIL_OUT($brain->log);
 my $file = "$brain->{etc}/more.conf";
 
-# SIGHUP until the log has another line that matches.
-sub hang_up {
-	my ($pattern) = @_;
-	my $before = () = $brain->log =~ /$pattern/g;
-	kill HUP => $brain->{pid};
-	return wait_for(sub { $before < (() = $brain->log =~ /$pattern/g) });
-}
-
 sub with { Brain::spew($file, $_[0]) }
 
 with("[brt]\npublic.url = http://one.test\nnonsense = 1\n");
-ok(hang_up(qr/the old one stays in force/), 'an unknown option: it says so');
+ok($brain->reload(qr/the old one stays in force/), 'an unknown option: it says so');
 like($brain->log, qr{more\.conf:3: \[brt\] nonsense: no such option}, '  and where');
 unlink $file; # which the byoci command would not take either
 unlike($brain->ask('status')->{pages}, qr/one\.test/, '  and nothing of it is in force');
 with("[project/sample]\napprovals = many\n");
-ok(hang_up(qr/the old one stays in force/), 'a value that is none');
+ok($brain->reload(qr/the old one stays in force/), 'a value that is none');
 with("[project/other]\n");
-ok(hang_up(qr/the old one stays in force/), 'a project without a repository');
+ok($brain->reload(qr/the old one stays in force/), 'a project without a repository');
 unlink $file;
 
 with("[brt]\npublic.url = http://one.test\nhook.body.limit = 2M\n[account/third]\ndialect = gitea\n[project/sample]\napprovals = 2\n");
-ok(hang_up(qr/was read again/), 'one that holds');
+ok($brain->reload(qr/was read again/), 'one that holds');
 is($brain->ask('status')->{pages}, 'http://one.test', '  is in force');
 like($brain->log, qr/takes a restart to change option=hook\.body\.limit/, '  what takes a restart is said: an option');
 like($brain->log, qr/take a restart to change kind=account/, '  and accounts');
@@ -58,7 +50,7 @@ $brain->approve('two', $commit);
 is(($brain->tell('refs/proposals/two/head'))[0], 202, 'a proposal with one approval');
 ok(wait_for(sub { $brain->decisions('two') =~ /not approved: 1 of 2/ }), '  waits for the second one that is wanted now') or diag($brain->decisions('two'));
 unlink $file;
-ok(hang_up(qr/was read again/), 'the configuration as it was');
+ok($brain->reload(qr/was read again/), 'the configuration as it was');
 
 # In the middle of its work, again and again.
 my %commit;

@@ -68,7 +68,7 @@ my ($last) = ($brain->hook('github', '{"last":"one"}'))[1] =~ /(\d+)/;
 $brain->stop('KILL');
 ok($brain->start, 'it starts again after kill -9');
 is($brain->ask('status')->{deliveries}, $last, 'and has every delivery');
-like($brain->decisions($last), qr/not read yet/, 'and what was decided');
+ok(wait_for(sub { $brain->decisions($last) =~ /not read yet/ }), 'and what was decided');
 
 # --- pages
 ($status, $answer) = $brain->get('/');
@@ -102,7 +102,7 @@ for my $row (
 	my ($what, $break, $words) = @$row;
 	my $broken = Brain->new;
 	$break->($broken);
-	my $out = Brain::run('sh', '-c', "BYOCI_ROOT=$broken->{root} timeout 10 $broken->{bin}/byoci-brain -n brt 2>&1; echo status \$?");
+	my $out = Brain::run('sh', '-c', "BYOCI_ROOT=$broken->{root} timeout 180 $broken->{bin}/byoci-brain -n brt 2>&1; echo status \$?");
 	like($out, qr/\Abyoci-brain: [^\n]*$words[^\n]*\nstatus (64|75)\z/, "$what: it does not start and says so in one line");
 }
 like(Brain::run("$brain->{bin}/byoci-brain", '--version'), qr/^byoci-brain \S+/, '--version');

@@ -120,12 +120,13 @@ status_is($jn->post('job/plain/build?delay=0sec'), 201, 'is built without');
 status_is($jn->post('job/plain/build?delay=soon'), 500, 'a delay that is none');
 
 # --- the queue
+$jn->control('set', quiet_period => 500);
 my $quiet = $jn->post("$gate/buildWithParameters", form => {BRAIN_BUILD => 'quiet'});
 my ($item) = $quiet->{headers}{location} =~ m{(\d+)/$};
 my $waits = $jn->get("queue/item/$item/api/json")->{json};
 is($waits->{_class}, 'hudson.model.Queue$WaitingItem', 'without delay it is quiet for a while');
 like($waits->{why}, qr/^In the quiet period/, 'and says so');
-cmp_ok($waits->{timestamp} - $waits->{inQueueSince}, '>=', 4900, 'for 5 s');
+cmp_ok($waits->{timestamp} - $waits->{inQueueSince}, '>=', 499_000, 'for as long as is set');
 my $same = $jn->post("$gate/buildWithParameters", form => {BRAIN_BUILD => 'quiet'});
 status_is($same, 303, 'the same once more');
 is($same->{headers}{location}, $quiet->{headers}{location}, 'is the same item');
@@ -142,13 +143,13 @@ status_is($jn->post("queue/cancelItem?id=$item"), 500, 'and not cancelled again'
 status_is($jn->post('queue/cancelItem?id=4711'), 404, 'one that is none');
 $jn->control('left');
 status_is($jn->get("queue/item/$item/api/json"), 404, 'later nothing is known of it');
-$jn->control('set', gap => 1);
+$jn->control('set', gap => 1000);
 my $between = $jn->trigger('A/B/gate', BRAIN_BUILD => 'between')->{item};
 ok(wait_for(sub { $jn->get("queue/item/$between/api/json")->{json}{_class} =~ /LeftItem/ }), 'an item leaves the queue');
 is($jn->get("queue/item/$between/api/json")->{json}{executable}, undef, 'before there is a build');
 ok(!(grep { $_->{queueId} == $between } @{$jn->get("$gate/api/json?tree=builds[queueId]")->{json}{builds}}), 'or one in the list');
-ok($jn->number($between), 'and then there is');
 $jn->control('set', gap => 0);
+ok($jn->number($between), 'and then there is');
 
 # --- disabled, renamed, deleted
 my $waiting = $jn->post("$gate/buildWithParameters", form => {BRAIN_BUILD => 'waits'});
@@ -185,7 +186,7 @@ like($jn->get("$log?start=999999")->{content}, qr/^Started by user admin/, 'beyo
 status_is($jn->get("$log?start=x"), 500, 'a start that is none');
 
 # --- stop, and what it leaves
-$jn->control('job', name => 'long', command => "echo \$\$ >$tmp/pid\nexec sleep 100", parameters => {BRAIN_BUILD => ''});
+$jn->control('job', name => 'long', command => "echo \$\$ >$tmp/pid\nexec sleep 10000", parameters => {BRAIN_BUILD => ''});
 $jn->number($jn->trigger('long')->{item});
 sub pid { open my $in, '<', "$tmp/pid" or return; my $pid = <$in> // return; chomp $pid; return $pid }
 my $pid = wait_for(sub { pid() });
@@ -264,19 +265,19 @@ $jn->post('cancelQuietDown');
 $jn->number($jn->trigger('long')->{item});
 $pid = wait_for(sub { pid() });
 $jn->control('save');
-my $lost = $jn->post('job/long/buildWithParameters?delay=60sec', form => {BRAIN_BUILD => 'lost'});
-$jn->control('set', startup => 0.3);
+my $lost = $jn->post('job/long/buildWithParameters?delay=10000sec', form => {BRAIN_BUILD => 'lost'});
+$jn->control('set', startup => 1000);
 $jn->control('restart', mode => 'crash');
 status_is($jn->get('api/json'), 503, 'after a crash it starts');
+$jn->control('set', startup => 0);
 ok(wait_for(sub { $jn->get('api/json')->{status} == 200 }), 'and is back');
 is($jn->get('job/long/3/api/json')->{json}{result}, 'ABORTED', 'what ran is aborted');
 ok(kill(0, $pid), 'its process is left alone');
 kill 'KILL', $pid;
 status_is($jn->get(path_of($lost) . 'api/json'), 404, 'what was not saved is lost');
-my $again = $jn->post('job/long/buildWithParameters?delay=60sec', form => {BRAIN_BUILD => 'again'});
+my $again = $jn->post('job/long/buildWithParameters?delay=10000sec', form => {BRAIN_BUILD => 'again'});
 is(path_of($again), path_of($lost), 'and its number is given again');
 my $session = $jn->get('api/json')->{headers}{'x-jenkins-session'};
-$jn->control('set', startup => 0);
 status_is($jn->post('restart'), 302, 'a restart');
 ok(wait_for(sub { ($jn->get('api/json')->{headers}{'x-jenkins-session'} // $session) ne $session }), 'comes a little later');
 ok(wait_for(sub { my $found = $jn->get('queue/api/json')->{json}; $found && $found->{items}[0]{actions}[0]{parameters}[0]{value} eq 'again' }),
@@ -288,7 +289,7 @@ status_is($jn->get('api/json'), 500, 'an answer of a test');
 status_is($jn->get('api/json'), 200, 'once');
 $jn->control('fault', method => 'POST', path => '(?s)buildWithParameters.*after', status => 502, after => 1);
 $jn->from_now;
-status_is($jn->post('job/long/buildWithParameters?delay=60sec', form => {BRAIN_BUILD => 'after'}), 502, 'an error after all was done');
+status_is($jn->post('job/long/buildWithParameters?delay=10000sec', form => {BRAIN_BUILD => 'after'}), 502, 'an error after all was done');
 is(scalar(grep { ($_->{parameters}{BRAIN_BUILD} // '') eq 'after' } @{$jn->control('state')->{queue}}), 1, 'and it was done');
 is(scalar($jn->asked('POST', qr{buildWithParameters})), 1, 'it was asked once');
 $jn->control('fault', path => '^/api/json', half => 1, times => 9);

@@ -168,8 +168,8 @@ is($lp->call('bob', $mp, 'createCommentary')->{content}, 'No such operation: cre
 status_is($lp->api('bob', 'POST', $mp, content => '{"ws.op":"createComment"}', headers => {'Content-Type' => 'application/json'}), 400,
 	'JSON is no form');
 status_is($lp->get('bob', $mp, 'ws.op', 'setStatus'), 400, 'a GET does not write');
-my @reviewed = grep { $_->{json}{action} eq 'reviewed' } $lp->heard('one');
-ok(@reviewed, 'a comment is "reviewed"');
+my @reviewed;
+ok(wait_for(sub { @reviewed = grep { $_->{json}{action} eq 'reviewed' } $lp->heard('one') }), 'a comment is "reviewed"');
 is_deeply($reviewed[0]{json}{old}, $reviewed[0]{json}{new}, 'with both alike');
 $lp->control('nominate', proposal => $made->{id}, person => 'ann', reviewer => 'team');
 my ($pending) = grep { $_->{is_pending} } @{$lp->get(undef, "$mp/votes")->{json}{entries}};
@@ -237,10 +237,16 @@ $lp->control('fault', path => 'createComment', status => 502, after => JSON::PP:
 my $before = $lp->get(undef, "$mp/all_comments")->{json}{total_size};
 status_is($lp->call('bob', $mp, 'createComment', content => '"lost answer"'), 502, 'an answer that is lost');
 is($lp->get(undef, "$mp/all_comments")->{json}{total_size}, $before + 1, 'of what was done all the same');
-$lp->control('fault', path => 'ws.op=createComment', status => 504, late => 0.2);
+$lp->control('fault', path => 'ws.op=createComment', status => 504, late => 'asked');
 status_is($lp->call('ann', $mp, 'createComment', content => '"late"'), 504, 'a time-out');
 is($lp->get(undef, "$mp/all_comments")->{json}{total_size}, $before + 1, 'of what is not done yet');
-ok(wait_for(sub { $lp->get(undef, "$mp/all_comments")->{json}{total_size} == $before + 2 }), 'and is done later');
+$lp->control('late');
+is($lp->get(undef, "$mp/all_comments")->{json}{total_size}, $before + 2, 'and is done later');
+$lp->control('fault', path => 'ws.op=createComment', status => 504, late => 'next');
+status_is($lp->call('ann', $mp, 'createComment', content => '"after the next"'), 504, 'a time-out');
+status_is($lp->call('ann', $mp, 'createComment', content => '"the next"'), 201, 'another one');
+is(join(',', map { $_->{content} } @{$lp->get(undef, "$mp/all_comments")->{json}{entries}}[-2, -1]), 'the next,after the next', 'or is done after the next one');
+$before += 2;
 
 # --- removing a comment's text
 my ($made_late) = grep { $_->{content} eq 'late' } @{$lp->get(undef, "$mp/all_comments")->{json}{entries}};
@@ -275,8 +281,9 @@ is($row->{error_message}, 'Bad HTTP response: 500', 'and why, is written down');
 $lp->answer('one', 202);
 sub row { my ($row) = grep { $_->{id} == $delivery } @{$lp->control('deliveries', hook => $hook)->{deliveries}}; return $row }
 ok(wait_for(sub { row()->{successful} }), 'until it is');
+$row = row();
 $lp->control('redeliver', hook => $hook, delivery => $delivery);
-ok(wait_for(sub { row()->{attempts}[-1] == 202 && @{row()->{attempts}} > @{$row->{attempts}} }), 'and once more on demand');
+ok(wait_for(sub { @{row()->{attempts}} > @{$row->{attempts}} && row()->{attempts}[-1] == 202 }), 'and once more on demand');
 $lp->answer('one', 401);
 $lp->control('set', minute => 0.002);
 $delivery = $lp->control('ping', hook => $hook)->{delivery};
@@ -294,6 +301,7 @@ ok(wait_for(sub { $lp->heard('two') }), 'a sub-scope is a filter');
 my ($only, @rest) = $lp->heard('two');
 is($only->{headers}{'x-launchpad-event-type'}, 'merge-proposal:0.1', 'which the header does not name');
 ok(!@rest && !$only->{headers}{'x-hub-signature'}, 'no other hook came; without a secret nothing is signed');
+wait_for(sub { !grep { $_->{pending} } @{$lp->control('deliveries', hook => $hook)->{deliveries}} });
 $lp->control('pause');
 $count = $lp->heard('one');
 $lp->control('ping', hook => $hook) for 1, 2;
@@ -330,6 +338,7 @@ is_deeply($push->{json}, {git_repository => "/$name", git_repository_path => $na
 	{old => {commit_sha1 => $first}, new => {commit_sha1 => $merge}}}}, 'from where to where');
 is($lp->get(undef, "$name?ws.op=getMergeProposals")->{json}{total_size}, 0, 'everything that it had is merged too');
 $lp->git('push', '-q', $lp->url('bob', $name), 'main:refs/heads/old');
+wait_for(sub { $lp->get(undef, "$name/+ref/old")->{status} == 200 });
 $lp->git('push', '-q', $lp->url('bob', $name), ':refs/heads/old');
 ok(wait_for(sub { grep { exists $_->{json}{ref_changes}{'refs/heads/old'} && !$_->{json}{ref_changes}{'refs/heads/old'}{new} }
 	grep { $_->{json}{ref_changes} } $lp->heard('one') }), 'a ref that is gone has no `new`');

@@ -115,10 +115,18 @@ is(($whole->get($address))[0], 200, '(it is there again)');
 
 # --- a slave that does not answer holds nobody up
 kill 'STOP', $whole->{daemon}{slave};
-my @waiting = map { my $pid = fork // die; if (!$pid) { exec('curl', '-s', '-m', 60, '-o', '/dev/null', "http://127.0.0.1:$whole->{pages}$address") or POSIX::_exit(127) } $pid } 1 .. 16;
+my @waiting = map {
+	my $pid = fork // die;
+	if (!$pid) {
+		setpgrp 0, 0;
+		exec('sh', '-c', 'while :; do curl -s -o /dev/null "$0"; done', "http://127.0.0.1:$whole->{pages}$address") or POSIX::_exit(127);
+	}
+	setpgrp $pid, $pid; # if it has not come to do that itself
+	$pid;
+} 1 .. 16;
 ok(wait_for(sub { ($whole->get($address, '-m', 5))[1] =~ /too many artefacts are asked for at once/ }), 'many that wait for a slave are enough');
 is(($whole->get('/healthz'))[0], 200, 'and everybody else is served');
-kill 'TERM', @waiting;
+kill 'TERM', map { -$_ } @waiting;
 waitpid $_, 0 for @waiting;
 kill 'CONT', $whole->{daemon}{slave};
 ok(wait_for(sub { ($whole->get($address))[0] == 200 }), 'when it goes on, it is as before');

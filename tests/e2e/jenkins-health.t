@@ -35,11 +35,13 @@ health('byoci-health-1 local unwell disk: 2 % free');
 ok(offline('local'), 'an unwell one is taken offline');
 is(node('local')->{offlineCauseReason}, 'byoci: disk: 2 % free', 'with the reason');
 ok(!node('local-land')->{offline}, 'its landing node is not: that is where the next health check runs');
-like($brain->log, qr/warning what="slave is unwell: taken offline"|slave is unwell: taken offline/, 'the log says so');
-my $status = do {
+ok(wait_for(sub { $brain->log =~ /slave is unwell: taken offline/ }), 'the log says so') or diag($brain->log);
+my $status;
+wait_for(sub {
 	local $ENV{BYOCI_ROOT} = $brain->{root};
-	Brain::run("$brain->{bin}/byoci", '-n', 'brt', '-O', 'user=root', 'status');
-};
+	$status = Brain::run("$brain->{bin}/byoci", '-n', 'brt', '-O', 'user=root', 'status');
+	return $status =~ /^  node .*offline/m;
+});
 like($status, qr{^master      \Q$jn->{root}\E Jenkins [0-9.]+$}m, 'byoci status says which master');
 like($status, qr/^  node      local offline: byoci: disk: 2 % free$/m, 'which node is offline, and why');
 health('byoci-health-1 local well');

@@ -17,7 +17,7 @@ if (!$hudson) {
 	die "Hudson does not start: $@" if ($ENV{CI} // '') eq 'true';
 	plan skip_all => "Hudson does not start: $@";
 }
-my $on = OnMaster->new(url => $hudson->{url}, user => $hudson->{user}, secret => $hudson->{password}, options => "master.limit = 5s\n");
+my $on = OnMaster->new(url => $hudson->{url}, user => $hudson->{user}, secret => $hudson->{password});
 my @declared = (gate => ['BRAIN_BUILD', 'SPEC'], land => ['BRAIN_BUILD', 'SPEC', 'RESULT']);
 while (my ($kind, $names) = splice @declared, 0, 2) {
 	$hudson->make_job($on->job($kind), "export $who\n" . $on->command($kind), @$names);

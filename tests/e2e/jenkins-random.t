@@ -14,7 +14,7 @@ chdir "$FindBin::Bin/../..";
 my $rounds = $ENV{BYOCI_ROUNDS} // 3;
 my $seed = $ENV{BYOCI_SEED} // int time;
 srand $seed;
-my $on = OnMaster->new;
+my $on = OnMaster->new(limit => 4);
 my $jn = $on->{jn};
 my $gate = $on->job('gate');
 $jn->control('set', save_delay => 1, gap => 0.1);
@@ -33,8 +33,8 @@ sub forgets {
 }
 
 my @paths = ('buildWithParameters', '^/queue/', 'api/json', 'progressiveText', '.');
-my @harms = ([status => 500], [status => 502, after => 1], [close => 1], [close => 1, after => 1], [half => 1], [delay => 0.7], [delay => 1.3],
-	[status => 200, body => '<html>x</html>'], [status => 404, body => '<html>x</html>'], [status => 504, late => 0.5], [hang => 1.2],
+my @harms = ([status => 500], [status => 502, after => 1], [close => 1], [close => 1, after => 1], [half => 1], [delay => 0.7], [delay => 4.3],
+	[status => 200, body => '<html>x</html>'], [status => 404, body => '<html>x</html>'], [status => 504, late => 0.5], [hang => 4.2],
 	[replace => [['"number":(\d+)', '"number":"\1"']]], [replace => [['"id":(\d+)', '"id":-\1']]], [status => 429]);
 my @acts = (
 	[fault => sub { my @harm = @{$harms[rand @harms]}; my $path = $paths[rand @paths]; $jn->control('fault', path => $path, times => 1 + int rand 3, @harm); "$path @harm" }],

@@ -45,7 +45,7 @@ sub land {
 sub ours { my ($made, $word) = @_; return scalar grep { $_->{content} =~ $word } comments($made) }
 sub emptied { my ($made) = @_; return scalar grep { $_->{deleted} && $_->{content} eq '' } comments($made) }
 
-# Its first comment is answered with a time-out, and made all the same a little later: there will be two.
+# Its first comment is answered with a time-out, and made all the same later: there will be two. When: fault of the double.
 sub doubled { return $lp->control('fault', path => 'ws.op=createComment', method => 'POST', status => 504, late => $_[0], times => 1) }
 
 for my $case (grep { length } split /\n/, $points) {
@@ -55,7 +55,7 @@ for my $case (grep { length } split /\n/, $points) {
 	# Launchpad calls what is on its target Merged by itself: a status is only set on what is rejected.
 	my @fails = $point =~ /status/ ? 'fails' : ();
 	my ($made, $commit) = proposed('at-' . ++$number, @fails);
-	doubled(0.5) if $point =~ /twin/;
+	doubled('next') if $point =~ /twin/;
 	approves($made);
 	ok(wait_for(sub { -e "$marks/$point" }), "killed at $point") or diag($whole->logs);
 	if (@fails) {
@@ -71,7 +71,7 @@ land();
 
 if ('twins' =~ $only) {
 	my ($twin, $commit) = proposed('twin');
-	doubled(0.5);
+	doubled('next');
 	approves($twin);
 	landed_once($twin, $commit, 'a comment that a time-out doubled');
 	is(emptied($twin), 1, 'the later one is gone');
@@ -80,10 +80,12 @@ if ('twins' =~ $only) {
 
 	# Later than anybody waits: the next telling finds it.
 	my ($later) = proposed('later', 'fails');
-	doubled(4);
+	doubled('asked');
 	approves($later);
 	comes_to($later, 'rejected', 'one that is rejected');
-	ok(wait_for(sub { ours($later, qr/failure/) == 2 }), 'its comment comes twice, late');
+	said($later, qr/told the proposal: rejected/, 'and told');
+	$lp->control('late');
+	is(ours($later, qr/failure/), 2, 'its comment comes twice, late');
 	$lp->call('eve', $later->{path}, 'createComment', content => $Launchpad::json->encode((comments($later))[0]{content}));
 	$lp->call('bot', $later->{path}, 'createComment', content => '"[byoci 0123456789abcdef0123456789abcdef]: what does that mean?"');
 	approves($later);
@@ -94,7 +96,7 @@ if ('twins' =~ $only) {
 
 	# Who may not: it stays, and all else goes on.
 	my ($kept, $kept_commit) = proposed('kept');
-	doubled(0.5);
+	doubled('next');
 	$lp->control('fault', path => 'ws.op=deleteContent', method => 'POST', status => 401, times => 100);
 	approves($kept);
 	comes_to($kept, 'landed', 'one whose double can not be removed: it lands');

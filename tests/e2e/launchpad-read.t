@@ -77,13 +77,12 @@ is(join(' ', @$read{qw(state proposer message target)}), 'open ann Do one refs/h
 is($read->{approved}, undef, 'nobody approved it');
 
 # --- events
-ok(wait_for(sub { $lp->heard('hook') }), 'a hook');
-my ($hook) = grep { ($_->{json}{action} // '') eq 'created' } $lp->heard('hook');
+my ($hook, $push);
+ok(wait_for(sub { ($hook) = grep { ($_->{json}{action} // '') eq 'created' } $lp->heard('hook') }), 'a hook');
 is_deeply(read_bytes($hook->{body}, 'event', $hook->{headers}{'x-launchpad-event-type'}),
 	{repository => $name, proposals => ["$made->{id}"], targets => [], place => $made->{path}}, 'names the proposal');
-my ($push) = grep { $_->{headers}{'x-launchpad-event-type'} eq 'git:push:0.1' } $lp->heard('hook');
 is_deeply(read_bytes($push->{body}, 'event', 'git:push:0.1'), {repository => $name, proposals => [], targets => ['refs/heads/main'], place => undef},
-	'a push names the branch') if ok($push, 'a push was heard');
+	'a push names the branch') if ok(wait_for(sub { ($push) = grep { $_->{headers}{'x-launchpad-event-type'} eq 'git:push:0.1' } $lp->heard('hook') }), 'a push was heard');
 
 # --- which commit was approved
 approves($made, 'bob');

@@ -111,7 +111,7 @@ author.shell = yes
 [job/unit]
 backing = small
 tests.command = ./run-tests
-tests.limit = 1m
+tests.limit = 10m
 
 [backing/small]
 suite = bookworm
@@ -218,7 +218,7 @@ Brain::spew("$tls/known", "[127.0.0.1]:$port{author} " . Brain::slurp("$secrets/
 sub comes_in {
 	my ($who, $input, @words) = @_;
 	Brain::spew("$tls/input", $input);
-	return Brain::run('sh', '-c', 'exec timeout -k 5 60 "$@" 2>&1 <"$0"', "$tls/input", 'ssh', '-F', 'none', '-T', '-p', $port{author}, '-i', "$tls/key.$who",
+	return Brain::run('sh', '-c', 'exec timeout -k 5 600 "$@" 2>&1 <"$0"', "$tls/input", 'ssh', '-F', 'none', '-T', '-p', $port{author}, '-i', "$tls/key.$who",
 		(map { ('-o', $_) } 'IdentitiesOnly=yes', 'IdentityAgent=none', 'BatchMode=yes', "UserKnownHostsFile=$tls/known", 'StrictHostKeyChecking=yes',
 			'LogLevel=ERROR'), '-l', "byoci-$ns-author", '127.0.0.1', @words);
 }
@@ -249,9 +249,9 @@ my @asked = map { $_->{path} } grep { $_->{path} =~ /sshkeys/ } @{$lp->control('
 is(join(' ', grep { $_ ne '/~ann/+sshkeys' } @asked), '', 'it was asked for her keys, and nobody else\'s');
 Brain::run("$bin/byoci", '-n', $ns, 'discard', $build);
 
-# Its tests wait until the push is there: the approval is for another commit then.
+# Its tests last until the push is there: the approval is for another commit then.
 my ($moved) = proposed('moved', 'slow');
-Brain::spew("$lp->{tmp}/work/run-tests", "#!/bin/sh\nsleep 4\n", 0755);
+Brain::spew("$lp->{tmp}/work/run-tests", "#!/bin/sh\nsleep 500\n", 0755);
 pushed('moved');
 wait_for(sub { @{there($moved)->{diffs}} > 1 });
 approves($moved);

@@ -50,7 +50,7 @@ push @macros, '-D', 'sha1=' . hmac_sha1_hex($bodies{plain}, $git), '-D', 'token=
 
 sub rows {
 	my ($query) = @_;
-	return Brain::run('sqlite3', '-readonly', '-cmd', '.timeout 5000', "$brain->{tmp}/state/brain/state.db", $query);
+	return Brain::run('sqlite3', '-readonly', '-cmd', '.timeout 60000', "$brain->{tmp}/state/brain/state.db", $query);
 }
 
 sub memory {
@@ -73,7 +73,7 @@ sub why {
 # --- one case after the other, on one brain
 ok($brain->start(options => ['-O', 'hook.deadline=2s']), 'the brain starts') or BAIL_OUT($brain->log);
 for my $case (@ARGV ? @ARGV : sort glob "tests/wire/*.vtc") {
-	my $said = Brain::run('sh', '-c', 'exec timeout 60 varnishtest -t 50 "$@" 2>&1', 'varnishtest', @macros, $case);
+	my $said = Brain::run('sh', '-c', 'exec timeout 300 varnishtest -t 280 "$@" 2>&1', 'varnishtest', @macros, $case);
 	is($?, 0, $case) or diag($said);
 	ok($brain->alive, 'the brain lives on') or BAIL_OUT($brain->log);
 }
@@ -126,7 +126,7 @@ sub honest {
 	my ($what) = @_;
 	my $began = time;
 	is(($brain->hook('git', $bodies{plain}))[0], 202, sprintf '%s (%.0f ms)', $what, (time - $began) * 1000);
-	cmp_ok(time - $began, '<', 5, 'at once');
+	cmp_ok(time - $began, '<', 20, 'long before the strangers have to end');
 }
 
 ok($brain->start(options => ['-O', 'hook.body.limit=25M']), 'the brain starts, with a limit of 25 MB and its own deadline');

@@ -131,6 +131,7 @@ class Builds:
     def __init__(self, world, folder):
         self.world, self.folder, self.plans, self.groups = world, folder, [], set()
         self.down = False
+        self.between = []  # timers of items that have left the queue
 
     def start(self):
         threading.Thread(target=self.maintain_always, daemon=True).start()
@@ -201,7 +202,16 @@ class Builds:
         gap = self.world.settings['gap']
         if not gap:
             return self.begin(item, node, executor)
-        threading.Timer(gap, self.begin, (item, node, executor, self.world.session_hash)).start()
+        later = threading.Timer(gap, self.begin, (item, node, executor, self.world.session_hash))
+        later.daemon = True
+        self.between.append(later)
+        later.start()
+
+    def begin_all(self):
+        between, self.between = self.between, []
+        for later in between:
+            later.cancel()
+            self.begin(*later.args)
 
     # --- builds
 

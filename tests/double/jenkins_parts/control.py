@@ -254,6 +254,10 @@ class Control:
             raise ValueError('%s: not one of %s' % (', '.join(sorted(unknown)), ', '.join(sorted(self.world.settings))))
         self.world.settings.update(given)
         self.world.nodes['built-in'].executors = self.world.settings['executors']
+        if given.get('gap') == 0:
+            self.builds.begin_all()
+        if given.get('startup') == 0:
+            self.world.starting_until = 0
         return dict(self.world.settings)
 
     def do_plugins(self, given):

@@ -244,8 +244,8 @@ class World:
             'version': '2.541.3',
             'quiet_period': 5,       # seconds that a build waits when the request says nothing
             'save_delay': 60,        # seconds after which the queue is saved
-            'gap': 0.0,              # seconds between an item's leaving the queue and its build's existence
-            'startup': 0.0,          # seconds of 503 after a restart
+            'gap': 0.0,              # seconds between an item's leaving the queue and its build's existence; set to 0: now
+            'startup': 0.0,          # seconds of 503 after a restart; set to 0: no more
             'crumbs': True,          # POSTs need one
             'anonymous_read': False,
             'stop_kills': False,     # whether a stop ends the processes of the build, too

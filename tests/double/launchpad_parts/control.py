@@ -1,6 +1,8 @@
 """What a test asks of the double, which no Launchpad has: POST /control/VERB with a JSON object."""
+import email.utils
 import json
 import threading
+import time
 
 from .auth import PERMISSIONS
 from .model import Person, Refusal, Repository
@@ -9,7 +11,7 @@ from .rest import iso
 
 class Fault:
     """What is answered instead: to requests whose method and path match, so many times."""
-    NAMES = ('method', 'path', 'times', 'status', 'headers', 'body', 'delay', 'close', 'after', 'late')
+    NAMES = ('method', 'path', 'times', 'status', 'headers', 'body', 'delay', 'close', 'after', 'late', 'date')
 
     def __init__(self, given):
         unknown = set(given) - set(self.NAMES)
@@ -18,20 +20,41 @@ class Fault:
         self.method, self.path, self.times = given.get('method'), given.get('path', ''), given.get('times', 1)
         self.status, self.headers, self.body = given.get('status'), given.get('headers', {}), given.get('body', '')
         self.delay, self.close, self.after = given.get('delay', 0), given.get('close', False), given.get('after', False)
-        self.late = given.get('late', 0)  # seconds after the answer, when the request takes effect all the same
+        # When the request takes effect all the same: so many seconds after the answer, right after the "next" one that matches, or when
+        # the test says: /control/late.
+        self.late = given.get('late', 0)
+        # A Retry-After of that many seconds after the answer, as a date.
+        self.date = given.get('date')
+
+    def matches(self, request):
+        whole = request.path + ('?' + request.query if request.query else '') + '\n' + request.body.decode('utf-8', 'replace')
+        return (not self.method or self.method == request.method) and self.path in whole
 
     def takes(self, request):
-        whole = request.path + ('?' + request.query if request.query else '') + '\n' + request.body.decode('utf-8', 'replace')
-        if self.times <= 0 or (self.method and self.method != request.method) or self.path not in whole:
+        if self.times <= 0 or not self.matches(request):
             return False
         self.times -= 1
         return True
+
+    def answer(self):
+        headers = dict({'Content-Type': 'text/plain'}, **self.headers)
+        if self.date is not None:
+            headers['Retry-After'] = email.utils.formatdate(time.time() + self.date, usegmt=True)
+        return self.status or 0, headers, self.body.encode()
 
 
 class Control:
     def __init__(self, world, git, auth, rest):
         self.world, self.git, self.auth, self.rest = world, git, auth, rest
         self.faults, self.asked, self.turn = [], [], threading.Lock()
+        self.late = []  # (fault, what it does late)
+
+    def taken_now(self, request=None):
+        """What takes effect after this request; without one: now that the test says so."""
+        with self.turn:
+            found = [each for each in self.late if (each[0].late == 'next' and each[0].matches(request) if request else True)]
+            self.late = [each for each in self.late if each not in found]
+            return [act for _, act in found]
 
     def fault_for(self, request):
         with self.turn:
@@ -40,7 +63,7 @@ class Control:
     def note(self, request, person, status):
         with self.turn:
             self.asked.append({
-                'number': len(self.asked) + 1, 'method': request.method, 'path': request.path, 'query': request.query,
+                'number': len(self.asked) + 1, 'time': time.time(), 'method': request.method, 'path': request.path, 'query': request.query,
                 'body': request.body.decode('utf-8', 'replace')[:65536], 'person': person and person.name, 'status': status,
                 'ignored': getattr(request, 'ignored', []), 'headers': {name.lower(): value for name, value in request.headers.items()
                                                                        if name.lower() != 'authorization'}})
@@ -52,7 +75,7 @@ class Control:
             raise Refusal(404, 'no such verb: %s' % verb)
         try:
             given = json.loads(request.body or b'{}')
-            if verb in ('asked', 'fault', 'clear', 'resume'):
+            if verb in ('asked', 'fault', 'clear', 'resume', 'late'):
                 return act(given)
             with self.world.lock:
                 return act(given)
@@ -228,6 +251,13 @@ class Control:
         with self.turn:
             self.faults.clear()
         return {}
+
+    def do_late(self, _):
+        """What was to take effect late does so now."""
+        acts = self.taken_now()
+        for act in acts:
+            act()
+        return {'late': len(acts)}
 
     def do_asked(self, given):
         """Everything that came over REST, git and the dance since {"after": number}; the secrets in headers aside."""

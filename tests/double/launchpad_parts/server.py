@@ -76,16 +76,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if fault and fault.delay:
             time.sleep(fault.delay)
         if fault and not fault.after and (fault.status or fault.close):
-            answer = (fault.status or 0, dict({'Content-Type': 'text/plain'}, **fault.headers), fault.body.encode())
-            if fault.late:
+            answer = fault.answer()
+            if fault.late in ('next', 'asked'):
+                with control.turn:
+                    control.late.append((fault, lambda: self.routed(request)))
+            elif fault.late:
                 self.parts.world.timeline.after(fault.late, self.routed, request)
         else:
             answer, person = self.routed(request)
+            for act in control.taken_now(request):
+                act()
         control.note(request, person, answer[0])
         if fault and fault.close:
             return self.hang_up()
         if fault and fault.after and fault.status:
-            answer = (fault.status, dict({'Content-Type': 'text/plain'}, **fault.headers), fault.body.encode())
+            answer = fault.answer()
         return self.reply(*answer)
 
     def controlled(self, request):
