@@ -178,6 +178,14 @@ like "$("$bin/byoci" -n "$namespace" why submodule 2>&1)" 'submodule' "submodule
 ok "submodule: nothing of it ran on the host" [ ! -e "$trap_file" ]
 is "$(main_now)" "$before" "main stays"
 
+# A secret of the project: who installed byoci-worker lets it reach that one, so that tests have it.
+(umask 077 && echo for-tests-alone >"$secrets/worker/token")
+e2e_setup selftest --no-sample -O project/sample:secrets=token
+is "$status" 0 "secret: setup/byoci gives the project one" || diag "$said"
+# shellcheck disable=SC2016
+proposed secret tests/a-secret '[ "$(wc -c </run/secrets/token)" = 16 ]' >/dev/null 2>&1
+ok "secret: what its tests find there is the one, and it lands" comes_to secret landed 60 || diag "$("$bin/byoci" -n "$namespace" why secret 2>&1)"
+
 # The host is well, and lands what is good.
 for service in $service_names; do
 	ok "byoci-$service lives" kill -0 "$(service_pid "$service")"
