@@ -1,5 +1,6 @@
 #include "slaves/test/author.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -22,6 +23,8 @@
 #define RECORD "author.json"
 #define RECORD_MAXIMUM 4096
 #define RECORD_NODES 16
+#define LOCK ":lock"
+#define FORGOTTEN_MS (24 * 3600 * 1000LL)
 #define KEYS_MAXIMUM ((SSHKEY_LENGTH + 64) * SSHKEY_MAXIMUM)
 
 /* 1: its project lets authors in. */
@@ -140,21 +143,77 @@ static int ask(const struct program *program, const struct author *author, const
 	return file_write(path, text ? text : "", text ? length : 0, 0600, err);
 }
 
+/* One that was taken away meanwhile keeps nobody else out, and is none. */
+static int take_lock(const char *path, struct err *err)
+{
+	struct stat st;
+
+	for (;;) {
+		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+		if (fd < 0 || flock(fd, LOCK_EX) < 0 || fstat(fd, &st) < 0) {
+			err_set_errno(err, errno, "%s", path);
+			if (fd >= 0)
+				close(fd);
+			return -1;
+		}
+		if (st.st_nlink > 0)
+			return fd;
+		close(fd);
+	}
+}
+
+/* What is kept of one author goes, unless it is being asked for. */
+static void forget(const struct program *program, const char *path)
+{
+	const char *lock = arena_printf(program->arena, "%s" LOCK, path);
+	int fd = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd >= 0 ? flock(fd, LOCK_EX | LOCK_NB) == 0 : errno == ENOENT) {
+		unlink(path);
+		unlink(lock);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Of whom nobody has asked for a day; what cannot be looked at stays until the next time. */
+static void forget_old(const struct program *program, const char *folder)
+{
+	DIR *entries = opendir(folder);
+	const struct dirent *entry;
+	struct stat st;
+
+	while (entries && (entry = readdir(entries))) {
+		size_t length = strlen(entry->d_name), end = sizeof LOCK - 1;
+		bool lock = length > end && strcmp(entry->d_name + length - end, LOCK) == 0;
+		const char *path = arena_printf(program->arena, "%s/%.*s", folder, (int)(lock ? length - end : length), entry->d_name);
+
+		if (entry->d_name[0] == '.' || (lock && access(path, F_OK) == 0)) /* it goes with that */
+			continue;
+		if (fstatat(dirfd(entries), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			clock_wall_ms() - (int64_t)st.st_mtim.tv_sec * 1000 > FORGOTTEN_MS)
+			forget(program, path);
+	}
+	if (entries)
+		closedir(entries);
+}
+
 int author_fetch(const struct program *program, const struct author *author, struct err *err)
 {
 	const char *path = place(program, author, err), *folder = path ? program_state(program, "slave/authors", err) : NULL;
-	int lock, done = -1;
+	int lock, done;
 
 	if (!folder || file_make_folder(folder, 0700, err) < 0)
 		return -1;
-	lock = open(arena_printf(program->arena, "%s:lock", path), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (lock < 0 || flock(lock, LOCK_EX) < 0)
-		err_set_errno(err, errno, "%s:lock", path);
-	else if (look(program, path)) /* somebody else has asked meanwhile */
+	lock = take_lock(arena_printf(program->arena, "%s" LOCK, path), err);
+	if (lock < 0)
+		return -1;
+	if (look(program, path)) /* somebody else has asked meanwhile */
 		done = 0;
 	else
 		done = ask(program, author, path, err);
-	if (lock >= 0)
-		close(lock);
+	close(lock);
+	forget_old(program, folder);
 	return done;
 }

@@ -29,7 +29,10 @@ int author_read(const struct program *program, const char *build, struct author 
 #define AUTHOR_AGE_MS (60 * 1000)
 const char *const *author_known(const struct program *program, const struct author *author);
 
-/* Asks it, unless somebody else does, who is waited for: nobody else's keys are waited for. Takes AUTHOR_FETCH_MS at most. */
+/*
+ * Asks it, unless somebody else does, who is waited for: nobody else's keys are waited for. Takes AUTHOR_FETCH_MS at most.
+ * Who was not asked for in a day is forgotten.
+ */
 #define AUTHOR_FETCH_MS 8000
 int author_fetch(const struct program *program, const struct author *author, struct err *err);
 

@@ -145,6 +145,15 @@ touch "$known"/*
 asks_for bob >"$scratch/out"
 read -r -t 0.1 -u "${silent[0]}" said || said=nobody
 is "$said" nobody "it is not asked again for a minute"
+# Who has not come for a day is forgotten, but for one who is being asked for.
+as "$slave" touch -d '2 days ago' "$known"/sample:{gone,gone:lock,left:lock,held,held:lock}
+as "$slave" touch "$known"/sample:{here,here:lock}
+exec {held}<"$known/sample:held:lock"
+flock "$held"
+rm "$known/sample:ann"
+asks_for ann >"$scratch/out"
+is "$(cd "$known" && echo sample:*)" "sample:ann sample:ann:lock sample:held sample:held:lock sample:here sample:here:lock" "what is kept of authors is not kept for ever"
+exec {held}<&-
 byoci_slave discard "$id" >/dev/null
 id=$ann_id
 is "$(comes_in ann <<<'echo in' 2>"$scratch/err")" in "ann comes in meanwhile"
