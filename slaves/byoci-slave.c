@@ -1,10 +1,12 @@
 /* byoci-slave: tests on a slave host and landings, by daemon or by hand. See the table of verbs. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "conf/conf.h"
 #include "forge/outcome.h"
@@ -56,6 +58,15 @@ static int usage(const char *text, const char *what)
 	return outcome_exit(OUTCOME_USAGE);
 }
 
+/* What a verb says is its answer: on a full disk, say, half of one is none. */
+static int written(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "byoci-slave: not all could be written to standard output: do not rely on what is there\n");
+	return status ? status : outcome_exit(OUTCOME_INFRASTRUCTURE);
+}
+
 static int run_serve(const struct program *program, const struct invocation *invocation)
 {
 	return invocation->land ? land_serve_verb(program) : serve_verb(program);
@@ -73,14 +84,14 @@ static int run_ask(const struct program *program, const struct invocation *invoc
 {
 	if (invocation->operands[0] && !spec_build_valid(invocation->operands[0]))
 		return usage("not the id of a build", invocation->operands[0]);
-	return client_ask(program, invocation->verb, invocation->operands[0]);
+	return written(client_ask(program, invocation->verb, invocation->operands[0]));
 }
 
 static int run_artefact(const struct program *program, const struct invocation *invocation)
 {
 	if (!spec_build_valid(invocation->operands[0]))
 		return usage("not the id of a build", invocation->operands[0]);
-	return artefacts_verb(program, invocation->operands[0], invocation->operand_count > 1 ? invocation->operands[1] : NULL);
+	return written(artefacts_verb(program, invocation->operands[0], invocation->operand_count > 1 ? invocation->operands[1] : NULL));
 }
 
 static int run_shell(const struct program *program, const struct invocation *invocation)
@@ -121,14 +132,14 @@ static int run_approved(const struct program *program, const struct invocation *
 
 	if (!call.project)
 		return usage("approved needs --project NAME", NULL);
-	return client_approved(program, &call);
+	return written(client_approved(program, &call));
 }
 
 static int run_spec(const struct program *program, const struct invocation *invocation)
 {
 	if (!invocation->project)
 		return usage("spec needs --project NAME", NULL);
-	return draft_verb(program, invocation->project, invocation->operands[0]);
+	return written(draft_verb(program, invocation->project, invocation->operands[0]));
 }
 
 static int run_land_approved(const struct program *program, const struct invocation *invocation)
@@ -166,7 +177,7 @@ static int run_backing(const struct program *program, const struct invocation *i
 	const struct backings_call call = {.action = invocation->operands[0],
 		.name = invocation->operand_count > 1 ? invocation->operands[1] : NULL, .refresh = invocation->refresh, .json = invocation->json};
 
-	return backings_verb(program, &call);
+	return written(backings_verb(program, &call));
 }
 
 static int run_leader(const struct program *program, const struct invocation *invocation)
@@ -336,10 +347,19 @@ static int run(const struct invocation *invocation, const struct verb *verb)
 	return status;
 }
 
+/* A standard descriptor that is closed would become the next file or socket: what is printed would go there. This one takes nothing. */
+static void fill_standard(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : fd == STDOUT_FILENO ? O_RDONLY : O_RDWR) < 0)
+			abort();
+}
+
 int main(int argc, char **argv)
 {
 	struct invocation invocation = {.overrides = STRV_INIT};
 
+	fill_standard();
 	umask(022);
 	signal(SIGPIPE, SIG_IGN);
 	int status = parse(&invocation, argc, argv);

@@ -50,7 +50,9 @@ static void hang_up(struct talk *talk)
 
 static int call(struct talk *talk, const char *path, const json_t *request, struct err *err)
 {
-	talk->reader = NULL;
+	*talk = (struct talk){.fd = -1};
+	if (!request) /* which was made of words from a command line */
+		return err_set(err, ERR_USAGE, "a word that is asked with is not UTF-8");
 	talk->fd = lines_call_open(path, err);
 	if (talk->fd < 0)
 		return -1;

@@ -405,4 +405,18 @@ like "$(setpriv --reuid=65534 --regid=65534 --clear-groups perl -MIO::Socket::UN
 	'$SIG{PIPE} = "IGNORE"; my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die; print {$s} "{\"op\":\"approved\"}\n"; $s->flush; print scalar <$s>' \
 	"$root/run/land/socket" 2>&1)" 'may not' "another user may not ask, even when the socket's mode lets him"
 ok "the daemon outlives all that" kill -0 "$land_pid"
+# What the command line is given.
+is "$(slave land-approved --project sample $'\xff' 2>&1; echo $?)" "byoci-slave land-approved: a word that is asked with is not UTF-8
+64" "a target that is no text is told so"
+tested said
+approve said
+for verb in 'list' 'spec --project sample said' 'approved --project sample main'; do
+	# shellcheck disable=SC2086
+	is "$(slave $verb 2>&1 >/dev/full; echo $?)" "byoci-slave: not all could be written to standard output: do not rely on what is there
+75" "an answer for which there is no room is none: $verb"
+done
+spec said
+is "$(slave test --spec "$root/said.spec" --result "$root/closed.result" 2>&1 >&-; echo $?)" 0 "a test is none the worse for an output that is closed"
+is "$(payload "$root/closed.result" | jq -r .outcome)" success "  and has its result"
+is "$(slave list 0<&- | jq -r '.builds | length > 0')" true "nor is a question for an input that is"
 done_testing
