@@ -151,7 +151,7 @@ my $standing = {running => [{build => $id, job => 'unit', since => $since}], rea
 	backings => [{name => 'base', error => 'smoke.command: exit status 3', failures => 2, tried => $since, made => $since - $day, generation => 'x'},
 		{name => 'none', error => 'no mirror', failures => 1, tried => $since, made => undef, generation => undef}], trouble => undef};
 slave(sub { $standing });
-byoci('status');
+wait_for(sub { byoci('status') =~ /^workers/m }); # a slave that is too busy to answer at once is out of reach
 is($status, 0, 'status');
 like($said, qr/^workers     2 ready, 1 running, 2 kept$/m, 'counts the workers of the slave');
 like($said, qr/^running     $id unit of wanted, since /m, 'names what runs');
@@ -159,14 +159,15 @@ like($said, qr/^kept        $id unit of wanted, until \S+( \S+)?$/m, 'and what i
 like($said, qr/^TROUBLE     backing base is not what it should be, tried at \S+: smoke.command: exit status 3$/m, 'a failed refresh is told');
 like($said, qr/^            used meanwhile: the one of \d{4}-\d\d-\d\d \S+; byoci-slave backing show base$/m, 'with what is used meanwhile');
 like($said, qr/^            there is none to use meanwhile; byoci-slave backing show none$/m, 'or that there is none');
-my $slave = $brain->ask('status')->{slave};
+my $slave;
+wait_for(sub { $slave = $brain->ask('status')->{slave}; $slave->{answers} });
 is_deeply([map { $slave->{$_} } qw(answers running kept backings trouble)], [JSON::PP::true, [{build => $id, job => 'unit', since => $since, project => 'sample', proposal => 'wanted'}],
 	[{%{$standing->{kept}[0]}, project => 'sample', proposal => 'wanted'}, $standing->{kept}[1]], $standing->{backings}, undef], 'and so it is as JSON');
 is_deeply($slave->{ready}, $standing->{ready}, '(what waits, too)');
 slave(sub { +{%$standing, backings => [], trouble => 'byoci-worker: away'} });
-like(byoci('status'), qr/^TROUBLE     the slave's backings are not known: byoci-worker: away$/m, 'byoci-worker out of reach is told');
+ok(wait_for(sub { byoci('status') =~ /^TROUBLE     the slave's backings are not known: byoci-worker: away$/m }), 'byoci-worker out of reach is told');
 slave(sub { {error => 'another version', kind => 'input'} });
-like(byoci('status'), qr/^TROUBLE     the slave's workers are not known: the slave says: another version$/m, 'so is a slave that knows nothing of it');
+ok(wait_for(sub { byoci('status') =~ /^TROUBLE     the slave's workers are not known: the slave says: another version$/m }), 'so is a slave that knows nothing of it');
 slave(sub { sleep 0.02 until -e "$tmp/go"; undef });
 like(byoci('status'), qr/^TROUBLE     the slave's workers are not known: the slave is out of reach.*no answer in time$/m, 'and one that says nothing, and never will');
 $brain->end_double('slave');

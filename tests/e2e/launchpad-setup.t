@@ -184,7 +184,7 @@ sub landed {
 	main_now();
 	is($lp->git('rev-parse', 'refs/remotes/main^2'), $commit, "$what: what was approved, by a merge");
 	ok(wait_for(sub { comments($made) }), "$what: with a comment");
-	is(there($made)->{queue_status}, 'Merged', "$what: and Merged");
+	ok(wait_for(sub { there($made)->{queue_status} eq 'Merged' }), "$what: and Merged");
 	like(join('', comments($made)), qr{landed on refs/heads/main.*/builds/[0-9a-f]{32}}s, "$what: which says where");
 }
 
