@@ -125,7 +125,7 @@ clean "and nothing is left"
 keeps 0s
 tested unwanted <<<'exit 1'
 unlike "$log" 'kept' "where nobody wants it a failed build's worker goes"
-proposed wanted <<<'echo begun; sleep 1; echo ended'
+proposed wanted <<<"echo begun; sleep $((2 * patience)); echo ended"
 timeout -k 5 60 "$build/bin/byoci-slave" test --spec "$scratch/spec" >"$scratch/wanted" 2>&1 &
 client=$!
 comes 10 grep -q begun "$scratch/wanted"
@@ -137,7 +137,7 @@ like "$(cat "$scratch/err")" 'has ended' "afterwards it is too late"
 is "$(byoci_slave discard "$id")" '{"ok":true}' "and it is discarded while someone could have wanted it"
 
 # For how long.
-keeps 2s
+keeps $((2 * patience))s
 tested short <<<'exit 1'
 is "$(kept)" "$id" "a worker is kept for two seconds"
 ok "and no longer" comes 5 none_kept
