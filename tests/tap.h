@@ -3,8 +3,14 @@
 #define BYOCI_TESTS_TAP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+/* For what must happen: a busy machine is slow, so only what never happens takes as long as this. */
+enum { TAP_LIMIT_S = 120 };
+#define TAP_LIMIT_MS (TAP_LIMIT_S * 1000)
+#define TAP_LIMIT_US (TAP_LIMIT_MS * INT64_C(1000))
 
 static unsigned tap_count;
 static unsigned tap_failed;

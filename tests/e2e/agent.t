@@ -23,7 +23,7 @@ land_start() {
 	"$build/bin/byoci-slave" serve --land >>"$scratch/land.log" 2>&1 </dev/null &
 	land_pid=$!
 	disown
-	comes 10 [ -S "$scratch/run/land/socket" ]
+	until_true listens "$scratch/run/land/socket"
 	chmod 666 "$scratch/run/land/socket"
 }
 open_slave() {
@@ -63,7 +63,7 @@ job() {
 	local kind=$1
 	shift
 	status=0
-	said=$(as "$agent" env -i BYOCI_ROOT="$scratch" "$@" timeout 100 "$build/bin/byoci-slave" -n "$BYOCI_NAMESPACE" agent \
+	said=$(as "$agent" env -i BYOCI_ROOT="$scratch" "$@" timeout "$wait_limit" "$build/bin/byoci-slave" -n "$BYOCI_NAMESPACE" agent \
 		--project sample "$kind" 2>&1 </dev/null) || status=$?
 	last=$(tail -n 1 <<<"$said")
 }
@@ -165,7 +165,7 @@ begin() {
 	boss=$!
 	disown
 	unset BRAIN_BUILD SPEC
-	comes 20 grep -q '^| begun' "$scratch/job.out"
+	until_true grep -q '^| begun' "$scratch/job.out"
 }
 workers() {
 	group_folders | grep -c . | tr -d '\n'
@@ -175,9 +175,9 @@ none_runs() {
 }
 # ends WHAT: the build is cancelled, and neither worker nor agent is left.
 ends() {
-	ok "$1: the build is cancelled" comes 15 was_cancelled || diag "$(cat "$scratch/job.out")"
-	ok "  its worker ends" comes 15 none_runs || diag "$(processes)"
-	ok "  and so does what ran for the job" comes 10 not pgrep -f "byoci-slave -n $BYOCI_NAMESPACE .*agent" || diag "$(pgrep -af "byoci-slave -n $BYOCI_NAMESPACE .*agent")"
+	ok "$1: the build is cancelled" until_true was_cancelled || diag "$(cat "$scratch/job.out")"
+	ok "  its worker ends" until_true none_runs || diag "$(processes)"
+	ok "  and so does what ran for the job" until_true not pgrep -f "byoci-slave -n $BYOCI_NAMESPACE .*agent" || diag "$(pgrep -af "byoci-slave -n $BYOCI_NAMESPACE .*agent")"
 }
 # As an agent does: a parent that stays, a shell that becomes the job, its output a pipe to the parent.
 cat >"$scratch/parent" <<'SH'
@@ -199,7 +199,8 @@ ok "a job runs" begin by_parent
 guard_pid=$(guards | head -n 1)
 kill -TERM "$guard_pid"
 ends "a master's stop, which is a signal"
-like "$(cat "$scratch/job.out")" '^byoci: ended: a signal came' "  and it says so"
+job_said() { grep -q "$1" "$scratch/job.out"; } # whoever reads it may still be writing that down
+ok "  and it says so" until_true job_said '^byoci: ended: a signal came'
 
 ok "another runs" begin by_parent
 guard_pid=$(guards | head -n 1)
@@ -234,7 +235,7 @@ ends "kill -9 of its parent, to whom nothing was connected"
 ok "one whose parent stays runs" begin by_program
 mv "$scratch/job.sh" "$scratch/job.aside"
 ends "a stop that leaves it alive, and removes its script"
-like "$(cat "$scratch/job.out")" "^byoci: ended: the job's script is gone" "  and it says so"
+ok "  and it says so" until_true job_said "^byoci: ended: the job's script is gone"
 mv "$scratch/job.aside" "$scratch/job.sh"
 kill "$boss" 2>/dev/null
 
@@ -256,7 +257,7 @@ kill "$boss" 2>/dev/null
 ok "one more runs" begin by_program
 slave_kill KILL
 open_slave
-ok "a slave's daemon that is started anew: the build goes on" is_running
+ok "a slave's daemon that is started anew: the build goes on" until_true is_running
 guard_pid=$(guards | head -n 1)
 kill -TERM "$guard_pid"
 ends "and a stop ends it, still"
@@ -268,14 +269,14 @@ like "$("$build/bin/byoci-slave" serve -O slave.name=far-land 2>&1)" "would be t
 job health
 is "$status $last" "0 byoci-health-1 local well" "a slave that is well" || diag "$said"
 sed -i "/^user = root/a slave.disk.minimum = 15T" "$etc/byov.conf"
-kill -HUP "$slave_pid"
+read_again "$slave_pid" "$scratch/slave.log"
 sick() {
 	job health
 	[ "$status" = 75 ] && grep -qE "^byoci-health-1 local unwell $1" <<<"$last"
 }
-ok "a disk that is full" comes 5 sick 'disk: [0-9]+ MiB are free in .*, and 15728640 are wanted$' || diag "$said"
+ok "a disk that is full" until_true sick 'disk: [0-9]+ MiB are free in .*, and 15728640 are wanted$' || diag "$said"
 sed -i "/^slave.disk.minimum/d" "$etc/byov.conf"
-kill -HUP "$slave_pid"
+read_again "$slave_pid" "$scratch/slave.log"
 worker_kill
 ok "containers that don't start" sick 'container for job ' || diag "$said"
 ok "byoci-worker is back" worker_start
@@ -283,14 +284,14 @@ well() {
 	job health
 	[ "$status" = 0 ]
 }
-ok "and the slave is well" comes 10 well || diag "$said"
+ok "and the slave is well" until_true well || diag "$said"
 perl -MIO::Socket::INET -e '
 	my $s = IO::Socket::INET->new(Listen => 5, LocalAddr => "127.0.0.1", ReuseAddr => 1) or die; print $s->sockport, "\n"; close STDOUT;
 	while (my $c = $s->accept) { sysread $c, my $b, 1000; print {$c} "HTTP/1.1 403 Forbidden\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"; close $c }' \
 	>"$scratch/port" &
 old_master=$!
 disown
-comes 5 [ -s "$scratch/port" ]
+until_true [ -s "$scratch/port" ]
 job health JENKINS_URL="http://127.0.0.1:$(cat "$scratch/port")/"
 is "$status" 75 "a clock that is not the master's"
 like "$last" "^byoci-health-1 local unwell clock: [0-9]+ s ahead of the master's$" "  as it says"
@@ -318,7 +319,7 @@ os.rename(sys.argv[1] + "/new", sys.argv[1] + "/port")
 server.serve_forever()' "$scratch/tls" >>"$scratch/tls/log" 2>&1 &
 	old_master=$!
 	disown
-	comes 20 [ -s "$scratch/tls/port" ]
+	until_true [ -s "$scratch/tls/port" ]
 	url=https://127.0.0.1:$(cat "$scratch/tls/port")/jenkins/
 }
 tls_master 2

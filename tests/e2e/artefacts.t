@@ -92,7 +92,7 @@ slave_runs() {
 }
 built slow 'umask 022; echo partial >log; echo begun; while :; do :; done' >/dev/null &
 job=$!
-until_true 20 slave_runs || bail_out "it does not begin"
+until_true slave_runs || bail_out "it does not begin"
 slave cancel "$running" >/dev/null
 wait "$job"
 ok "of a cancelled build nothing is kept" test ! -e "$root/state/slave/builds/$running/artefacts"
@@ -175,15 +175,15 @@ chmod 755 "$root/libexec/bin/byoci"
 slave test --spec "$root/slow.spec" --result "$root/slow.result" >"$root/slow.log" 2>&1 &
 client=$!
 pids="$pids $client"
-ok "a forge is asked that does not answer" until_true 20 test -s "$root/asked"
+ok "a forge is asked that does not answer" until_true test -s "$root/asked"
 slave cancel "$(jq -r .build "$root/slow.spec")" >/dev/null
 cancelled() { ! kill -0 "$client" 2>/dev/null; }
-ok "the build can be cancelled meanwhile" until_true 20 cancelled
+ok "the build can be cancelled meanwhile" until_true cancelled
 status=0
 wait "$client" || status=$?
 is "$status" 130 "  and says so"
 like "$(cat "$root/slow.log")" "cancelled while the forge was asked about its project's secrets" "  and while what that was"
 asked_no_more() { ! kill -0 "$(head -n 1 "$root/asked")" 2>/dev/null; }
-ok "  and the forge is asked no more" until_true 20 asked_no_more
+ok "  and the forge is asked no more" until_true asked_no_more
 mv "$root/libexec/bin/away" "$root/libexec/bin/byoci"
 done_testing

@@ -6,11 +6,11 @@ guest=byoci-a$$
 safe=/run/byoci-author-$$
 address=127.0.0.1:$((20000 + $$ % 9000))
 background=()
-comes 20 useradd --system --user-group --no-create-home --home-dir "$safe" --shell /bin/sh "$guest" || bail_out "no user for authors"
+until_true useradd --system --user-group --no-create-home --home-dir "$safe" --shell /bin/sh "$guest" || bail_out "no user for authors"
 author_end() {
 	[ "${#background[@]}" = 0 ] || kill -KILL "${background[@]}" 2>/dev/null
-	comes 10 not pgrep -u "$guest" >/dev/null || pkill -KILL -u "$guest"
-	comes 20 userdel "$guest"
+	pkill -KILL -u "$guest"
+	until_true userdel "$guest"
 	rm -rf "$safe"
 }
 trap 'author_end; rm -rf "$scratch"' EXIT
@@ -49,7 +49,7 @@ has_secret() {
 # approved NAME: as tested(), of a proposal that bob has approved.
 approved() {
 	proposed "$1"
-	(cd "$scratch/w" && timeout -k 5 60 "$build/bin/byoci" approve --project sample -k "$scratch/bob" "$1") >/dev/null || bail_out "not approved"
+	(cd "$scratch/w" && timeout -k 5 "$wait_limit" "$build/bin/byoci" approve --project sample -k "$scratch/bob" "$1") >/dev/null || bail_out "not approved"
 	status=0
 	log=$(byoci_slave test --spec "$scratch/spec" 2>&1) || status=$?
 }
@@ -69,11 +69,11 @@ way_in() {
 		setpriv --reuid="$guest" --regid="$guest" --clear-groups /usr/sbin/sshd -D -e -f "$safe/sshd_config" >>"$scratch/sshd.log" 2>&1 </dev/null &
 	background+=($!)
 	disown
-	comes 20 listens
+	until_true listens
 }
 ssh=(ssh -F none -p "${address##*:}" -o IdentitiesOnly=yes -o IdentityAgent=none -o BatchMode=yes -o UserKnownHostsFile="$scratch/known"
 	-o StrictHostKeyChecking=yes -o LogLevel=ERROR -l "$guest")
 # comes_in KEY [OPTION…] [-- WORD…]: as the owner of this key; standard input is the shell's.
 comes_in() {
-	timeout -k 5 60 "${ssh[@]}" -i "$scratch/$1" "${address%:*}" "${@:2}"
+	timeout -k 5 "$wait_limit" "${ssh[@]}" -i "$scratch/$1" "${address%:*}" "${@:2}"
 }

@@ -23,16 +23,16 @@ copied 60 'echo more >>left; rm test.sh; echo x >/root/note' >"$scratch/out"
 is "$(shell "$id" <<<'cat left /root/note; wc -l <test.sh' | tr '\n' ' ')" "mine there 3 " "what is done in a copy is not done to the kept one"
 is "$(kept)" "$id" "which is kept still"
 is "$(copied 60 'setsid sleep 1000 & exit 9' | tail -n 1)" "ended with 9 " "the end of its shell is told"
-ok "nothing is left of the copies" comes 10 only_kept
+ok "nothing is left of the copies" until_true only_kept
 like "$(copied 1 'sleep 1000')" 'gone|closed|ended' "a copy has its time"
-ok "and ends then" comes 10 only_kept
+ok "and ends then" until_true only_kept
 # in_copy: somebody is in a copy, until it is killed: the pid is $holder.
 in_copy() {
 	setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" build="$id" copy=60 shell wait \
 		<"$scratch/silence" >"$scratch/nowhere" 2>"$scratch/nowhere" {silence}<&- {nowhere}<&- &
 	holder=$!
 	disown
-	comes 10 shell_runs
+	until_true shell_runs
 }
 ok "while somebody is in a copy" in_copy
 is "$(byoci_slave kept | jq -c '[.kept[] | [.build, .copy]]')" "[[\"$id\",null],[\"$id\",true]]" "it is listed beside the kept one"
@@ -44,15 +44,15 @@ id=$(kept | head -n 1)
 copy_process=$(jq -r 'select(.copy) | .pid' "$slots"/*.json)
 kill -9 "$copy_process"
 byoci_slave reap >/dev/null
-ok "the process of the copy is killed: nothing of it is left" comes 10 only_kept
+ok "the process of the copy is killed: nothing of it is left" until_true only_kept
 let_go "$holder"
 ok "somebody else is in a copy" in_copy
 let_go "$holder"
-ok "when the caller is killed it goes" comes 10 only_kept
+ok "when the caller is killed it goes" until_true only_kept
 is "$(byoci_slave discard "$id")" '{"ok":true}' "the kept one is discarded"
 clean "and nothing is left"
 tree_gone() { [ ! -e "$state/slave/builds/$id/layer" ]; }
-ok "not even its tree" comes 10 tree_gone
+ok "not even its tree" until_true tree_gone
 like "$(copied 60 true)" 'no worker of build .* is kept' "there is nothing to copy then"
 
 # The way in, with the configuration that setup writes.
@@ -80,12 +80,12 @@ is "$(comes_in ann <<<'cat config' 2>/dev/null)" "key=***************" "without 
 like "$(cat "$scratch/slave.log")" "an author is let into a copy.*author=ann project=sample proposal=secret build=$id key=\"?$(ssh-keygen -lf "$scratch/ann.pub" | cut -d' ' -f2 | sed 's/+/./g')" \
 	"the log says who was let into what, with which key"
 type_there() {
-	comes 20 shell_runs
+	until_true shell_runs
 	printf '%s\n' 'tty; echo $((6 * 7)); exit'
 }
 type_there >&"$silence" &
 disown
-said=$(timeout -k 5 70 script -qec "exec timeout -k 5 60 ${ssh[*]} -tt -i $scratch/ann ${address%:*}" /dev/null <"$scratch/silence" | tr -d '\r')
+said=$(timeout -k 5 "$wait_limit" script -qec "exec timeout -k 5 $wait_limit ${ssh[*]} -tt -i $scratch/ann ${address%:*}" /dev/null <"$scratch/silence" | tr -d '\r')
 like "$said" '/dev/pts/[0-9]+$' "on a terminal she has one of the container's"
 like "$said" '^42$' "and can type"
 
@@ -107,11 +107,11 @@ like "$(cat "$scratch/out")" 'administratively prohibited|forwarding failed|open
 said=$(comes_in ann -o SendEnv=LD_PRELOAD -o SetEnv='LD_PRELOAD=/x BYOCI_ROOT=/x' -- "$id" <<<'env | grep -c "LD_PRELOAD\|BYOCI\|SSH_"; ls /dev/pts' 2>/dev/null)
 is "$said" "0
 ptmx" "no variable of theirs or of ours goes in"
-as "$guest" timeout -k 5 60 "$safe/bin/byoci-slave" -n "$BYOCI_NAMESPACE" shell "$id" </dev/null >"$scratch/out" 2>&1
+as "$guest" timeout -k 5 "$wait_limit" "$safe/bin/byoci-slave" -n "$BYOCI_NAMESPACE" shell "$id" </dev/null >"$scratch/out" 2>&1
 like "$(cat "$scratch/out")" 'you may not connect' "the user that they come in as can't ask byoci-worker"
-as "$guest" timeout -k 5 60 "$safe/bin/byoci-slave" -n "$BYOCI_NAMESPACE" discard "$id" >"$scratch/out" 2>&1
+as "$guest" timeout -k 5 "$wait_limit" "$safe/bin/byoci-slave" -n "$BYOCI_NAMESPACE" discard "$id" >"$scratch/out" 2>&1
 like "$(cat "$scratch/out")" 'Permission denied|may not' "nor the slave"
-is "$(as "$guest" timeout -k 5 60 "$safe/bin/byoci-slave" -n "$BYOCI_NAMESPACE" author-key ssh-ed25519 'x",command="id' 2>&1)" "" "a key with a quote is none"
+is "$(as "$guest" timeout -k 5 "$wait_limit" "$safe/bin/byoci-slave" -n "$BYOCI_NAMESPACE" author-key ssh-ed25519 'x",command="id' 2>&1)" "" "a key with a quote is none"
 is "$(kept)" "$id" "all the while it is kept"
 
 # One forge does not answer: its authors wait, and nobody else.
@@ -130,12 +130,12 @@ is "$(kept | wc -l)" 2 "something is kept of whom another forge has the keys of"
 asks_for() {
 	local -a key
 	read -ra key <"$scratch/$1.pub"
-	as "$guest" timeout -k 5 $((20 * patience)) "$safe/bin/byoci-slave" -n "$BYOCI_NAMESPACE" author-key "${key[@]:0:2}"
+	as "$guest" timeout -k 5 "$wait_limit" "$safe/bin/byoci-slave" -n "$BYOCI_NAMESPACE" author-key "${key[@]:0:2}"
 }
 known_before_the_other() { rm -f "$known"/*; asks_for ann | grep -q restrict && [ -e "$known/sample:ann" ] && [ ! -e "$known/away:cleo" ]; }
-ok "that forge does not answer: whose keys another has is known before it does" comes 60 known_before_the_other
+ok "that forge does not answer: whose keys another has is known before it does" until_true known_before_the_other
 gives_up() { [ -e "$known/away:cleo" ]; }
-ok "it is given up soon, which is remembered" comes 20 gives_up
+ok "it is given up soon, which is remembered" until_true gives_up
 rm -f "$known"/*
 said=$(asks_for bob)
 is "$?:$said" "0:" "who has a key that is nobody's waits no longer than sshd does"
@@ -162,13 +162,13 @@ is "$(comes_in ann <<<'echo in' 2>"$scratch/err")" in "ann comes in meanwhile"
 "${ssh[@]}" -i "$scratch/ann" "${address%:*}" "$id" <"$scratch/silence" >"$scratch/out" 2>&1 {silence}<&- {nowhere}<&- &
 background+=($!)
 disown
-ok "she is in a copy" comes 20 shell_runs
+ok "she is in a copy" until_true shell_runs
 kill -KILL "${background[-1]}"
-ok "when her connection is lost it goes" comes 20 only_kept
+ok "when her connection is lost it goes" until_true only_kept
 sed -i 's/^author.limit = .*/author.limit = 1s/' "$scratch/conf"
 keeps 10m
 comes_in ann -- "$id" <"$scratch/silence" >"$scratch/out" 2>&1
-ok "when its time is over it goes" comes 20 only_kept
+ok "when its time is over it goes" until_true only_kept
 like "$(cat "$scratch/worker.log")" 'the time of a copy is over' "and the log says so"
 sed -i 's/^author.shell = .*/author.shell = no/' "$scratch/conf"
 keeps 10m

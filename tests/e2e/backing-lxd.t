@@ -112,7 +112,7 @@ context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); context.load_cert_chain(sys.a
 server.socket = context.wrap_socket(server.socket, server_side=True)
 print("serving", flush=True); server.serve_forever()' "$scratch/server" "$scratch/server.pem" >"$scratch/serving" 2>"$scratch/requests" &
 server=$!
-ok "an image server" comes 10 grep -q serving "$scratch/serving" || diag "$(cat "$scratch/requests")"
+ok "an image server" until_true grep -q serving "$scratch/serving" || diag "$(cat "$scratch/requests")"
 remote=(-O backing/image:lxd.image=remote/one -O backing/image:lxd.server=https://127.0.0.1:8941)
 make image "${remote[@]}"
 is "$status" 0 "an image that LXD fetches" || diag "$said

@@ -43,7 +43,7 @@ is "$status" 0 "one is built by way of the worker" || diag "$said"
 like "$said" '^backing fickle: built$' "progress comes through"
 like "$said" "^$(digest_of fickle)\$" "and the digest"
 backing list
-like "$said" '^fickle +[0-9a-f]{12} +[0-9]{8}T[0-9]{9}Z +[0-9]+s +[0-9.]+M +0  well, [0-9]+s ago$' "it is listed: digest, generation, age, size, users, how it went"
+like "$said" '^fickle +[0-9a-f]{12} +[0-9]{8}T[0-9]{9}Z +[0-9]+[sm] +[0-9.]+M +0  well, [0-9]+[sm] ago$' "it is listed: digest, generation, age, size, users, how it went"
 backing list --json
 is "$(jq -r '.failed, (.backings[] | select(.name == "fickle") | .built, .users, .source)' <<<"$said" | paste -sd ' ')" "0 true 0 backing" "also as JSON"
 backing show fickle
@@ -77,7 +77,7 @@ listen() {
 s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", 8940)); s.listen()
 print("listening", flush=True); time.sleep(600)' >"$scratch/listener" &
 	listener=$!
-	comes 10 grep -q listening "$scratch/listener"
+	until_true grep -q listening "$scratch/listener"
 }
 unlisten() { kill "$listener" && wait "$listener" 2>/dev/null; }
 listen
@@ -88,7 +88,7 @@ like "$said" 'backing fickle: smoke.command in a worker made from it: exit statu
 is "$(generation fickle) $(generations fickle)" "$third 2" "the one in use stays in use, and nothing else is there"
 backing list
 is "$status" 1 "the list's exit status tells of it"
-like "$said" '^fickle .* FAILED 1 times, [0-9]+s ago: .*exit status 3$' "and so does its line"
+like "$said" '^fickle .* FAILED 1 times, [0-9]+[sm] ago: .*exit status 3$' "and so does its line"
 is "$(worker check-backing fickle 2>"$scratch/said"; echo $?)" "$(digest_of fickle)
 1" "so does check-backing"
 like "$(cat "$scratch/said")" 'backing fickle was not refreshed \(1 times\): ' "with the reason"
@@ -106,7 +106,7 @@ slave_says() {
 	perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 1; print $s qq({"op":"status"}\n); $s->flush; print scalar <$s>' \
 		"$scratch/run/slave/socket" >"$scratch/standing" 2>/dev/null
 }
-ok "the slave's daemon starts" comes 10 slave_says || diag "$(cat "$scratch/slave.log")"
+ok "the slave's daemon starts" until_true slave_says || diag "$(cat "$scratch/slave.log")"
 is "$(jq -r '.backings[] | "\(.name) \(.failures) \(.generation) \(.made < .tried) \(.error)"' "$scratch/standing")" \
 	"fickle 1 $third true smoke.command in a worker made from it: exit status 3" "it tells of the refresh that failed, and what is used meanwhile" ||
 	diag "$(cat "$scratch/standing")"
@@ -117,7 +117,7 @@ kill "$server" && wait "$server" 2>/dev/null
 worker_start
 mkdir -p "$scratch/layer/workspace" && chown -R "$slave" "$scratch/layer"
 printf 'cat /made; echo ran; [ ! -e hold ] || sleep 1000\n' >"$scratch/layer/workspace/test.sh"
-try() { as_slave timeout 60 "$scratch/worker-try" "$socket" "$@" 2>&1 </dev/null; }
+try() { as_slave timeout "$wait_limit" "$scratch/worker-try" "$socket" "$@" 2>&1 </dev/null; }
 like "$(try start=script,,"$scratch/layer" exec wait remove)" '^ran$' "workers are made from the old one"
 unlisten
 backing build --refresh fickle
@@ -134,21 +134,23 @@ worker_end
 worker_start
 oldest=$(generation often)
 other() { [ "$(generation "$1")" != "$2" ]; }
-ok "when it is time, byoci-worker makes it anew" comes 20 other often "$oldest" || diag "$(tail -n 5 "$scratch/worker.log")"
+ok "when it is time, byoci-worker makes it anew" until_true other often "$oldest" || diag "$(tail -n 5 "$scratch/worker.log")"
 told() { grep -q '^info "a backing was refreshed" backing=often' "$scratch/worker.log" || grep -q 'backing was refreshed.*backing=often' "$scratch/worker.log"; }
-ok "which it tells" comes 5 told
+ok "which it tells" until_true told
 like "$(cat "$backings/$(digest_of often).log")" '^backing often: ' "its lines are in a file"
 is "$(generation small | wc -l) $(generations small)" "1 1" "what would come out the same is not made anew"
 listen
 failed() { [ "$(field fickle .failures)" -ge 2 ]; }
-ok "one that is no good is tried again" comes 30 failed
+ok "one that is no good is tried again" until_true failed
 is "$(field fickle .generation | cut -d. -f2)" "$(generation fickle | cut -d. -f2)" "while the old one is used"
 ok "and the others go on" other often "$(generation often | sed 's/./x/')"
 unlisten
 well() { [ "$(field fickle .failures)" -eq 0 ]; }
-ok "until it is good again" comes 30 well
+ok "until it is good again" until_true well
 sed -i '/^refresh = 1s$/d' "$etc/byov.conf"
 worker_end
+# What it had begun to make is made to its end, or given up.
+for name in fickle often; do until_true flock -n "$backings/$(digest_of "$name").lock" true; done
 worker_start
 
 # In use.
@@ -157,7 +159,7 @@ mkfifo "$scratch/hold"
 setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=script,,"$scratch/layer" exec hold \
 	<>"$scratch/hold" > >(exec cat >"$scratch/held") 2>&1 &
 caller=$!
-ok "a worker runs" comes 10 grep -q '^ran$' "$scratch/held" || diag "$(cat "$scratch/held")"
+ok "a worker runs" until_true grep -q '^ran$' "$scratch/held" || diag "$(cat "$scratch/held")"
 used=$(generation fickle)
 is "$(field fickle .users)" 1 "who uses a backing is counted"
 backing build --refresh fickle
@@ -170,7 +172,7 @@ is "$(cat "$backings/$used/rootfs/etc/passwd" | wc -l)" 1 "as it is"
 kill "$caller"
 wait "$caller" 2>/dev/null
 unused() { [ "$(slave backing list --json | jq '.unused[0].users')" = 0 ]; }
-ok "when the worker is gone, nobody uses it" comes 10 unused
+ok "when the worker is gone, nobody uses it" until_true unused
 backing prune
 is "$status $(generations fickle)" "0 2" "and then it goes" || diag "$said"
 
@@ -199,7 +201,8 @@ sed -i 's/^setup.command = cat .proc.net.tcp/setup.command = cat \/opt\/slow 2>\
 backing build fickle
 slave backing build --refresh fickle >/dev/null 2>&1 &
 caller=$!
-comes 5 [ -n "$(unfinished)" ]
+begun_or_over() { [ -n "$(unfinished)" ] || ! kill -0 "$caller"; }
+until_true begun_or_over
 worker_end KILL
 kill -9 "$caller" 2>/dev/null
 wait "$caller" 2>/dev/null
@@ -207,7 +210,7 @@ worker_start
 is "$(generation fickle | cut -d. -f1)" "$(digest_of fickle)" "byoci-worker killed while it is made: there is one to use" 
 backing build --refresh fickle
 is "$status" 0 "and the next one is made" || diag "$said"
-comes 10 flock -n "$backings/$(digest_of fickle).lock" true
+until_true flock -n "$backings/$(digest_of fickle).lock" true
 backing prune
 clean "with nothing left"
 done_testing

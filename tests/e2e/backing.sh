@@ -79,7 +79,7 @@ worker_pid=
 worker_start() {
 	"$build/bin/byoci-worker" 2>>"$scratch/worker.log" </dev/null &
 	worker_pid=$!
-	comes 10 [ -S "$socket" ] && comes 10 grep -q listening "$scratch/worker.log"
+	until_true listens "$socket" && until_true grep -q listening "$scratch/worker.log"
 }
 worker_end() {
 	[ -n "$worker_pid" ] || return 0
@@ -88,16 +88,6 @@ worker_end() {
 	worker_pid=
 	rm -f "$scratch/worker.log.old"
 	mv "$scratch/worker.log" "$scratch/worker.log.old"
-}
-# comes SECONDS COMMAND…: becomes true within that time.
-comes() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@" 2>/dev/null; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.02
-	done
-	return 0
 }
 finish() {
 	worker_end
@@ -118,4 +108,4 @@ leftovers() {
 	find "$slots" -name '*.json' 2>/dev/null
 }
 is_clean() { [ -z "$(leftovers)" ]; }
-clean() { ok "$1" comes 10 is_clean || diag "$(leftovers)"; }
+clean() { ok "$1" until_true is_clean || diag "$(leftovers)"; }

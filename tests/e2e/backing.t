@@ -84,7 +84,7 @@ kill_in_the_middle() {
 	rm -f "$scratch/stuck"
 	"$build/bin/byoci-worker" build-backing stuck >"$scratch/stuck" 2>&1 &
 	local builder=$!
-	comes 10 grep -q '^begun$' "$scratch/stuck" || diag "$(cat "$scratch/stuck")"
+	until_true grep -q '^begun$' "$scratch/stuck" || diag "$(cat "$scratch/stuck")"
 	is "$(unfinished | wc -l)" 1 "it is made beside the others"
 	started=$(descendants "$builder")
 	kill -9 "$builder"
@@ -93,14 +93,14 @@ kill_in_the_middle() {
 ended() { local pid; for pid in $started; do [ ! -e "/proc/$pid" ] || return 1; done; }
 kill_in_the_middle
 ok "it is at work" [ "$(wc -w <<<"$started")" -ge 2 ]
-ok "killed in the middle, it has no process left" comes 10 ended
+ok "killed in the middle, it has no process left" until_true ended
 is "$(worker check-backing stuck 2>/dev/null; echo $?)" 75 "and is not taken for built"
 worker prune-backings 2>"$scratch/pruned"
 is "$(unfinished)" "" "prune removes what it has left" || diag "$(cat "$scratch/pruned")"
 kill_in_the_middle
-comes 10 ended
+until_true ended
 kill_in_the_middle # which has cleared up after the one before
-comes 10 ended
+until_true ended
 worker prune-backings 2>/dev/null
 # At one moment or another.
 configure <<-CONF
@@ -118,7 +118,7 @@ for hundredths in 00 01 02 03 04 05 06 07 08 10; do
 	if worker check-backing quick >/dev/null 2>&1; then
 		[ "$(cat "$backings/$(digest_of quick)/rootfs/made")" = whole ] || diag "half of it after $hundredths"
 		digest=$(digest_of quick)
-		comes 5 flock -n "$backings/$digest.lock" true
+		until_true flock -n "$backings/$digest.lock" true
 		rm -rf "${backings:?}/$digest" "$backings/$digest".2*
 	fi
 done

@@ -10,21 +10,6 @@ exec 2> >(exec grep --line-buffered -v ' Killed  ' >&2)
 crash_services='worker slave land brain'
 declare -A crash_pid=()
 
-# Nobody ever writes to it: what reads there waits. No process is started for that: after tens of thousands of them bash 5.2 was seen
-# waiting for ever for one that had long ended.
-idle=$scratch/idle
-mkfifo "$idle"
-
-# until_true SECONDS COMMAND…: the command is asked again and again; false when the time is over.
-until_true() {
-	local end=$((SECONDS + $1))
-	shift
-	until "$@"; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		read -rt 0.03 <>"$idle" || :
-	done
-}
-
 # One at a time: other tests make these programs, too.
 crash_build() {
 	(flock 8 && program_build CRASH=1 all) >"$scratch/build" 2>&1 8>"$checkout/build/crash.lock" || bail_out "make CRASH=1: $(tail -n 20 "$scratch/build")"
@@ -63,12 +48,8 @@ crash_begin() {
 	crash_pid[$1]=$!
 }
 
-crash_listens() {
-	awk -v path="$(service_socket "$1")" '$8 == path && $4 == "00010000" { found = 1 } END { exit !found }' /proc/net/unix
-}
-
 crash_is_up() {
-	crash_listens "$1" && { [ "$1" != brain ] || "$bin/byoci" -n "$namespace" status >/dev/null 2>&1; }
+	listens "$(service_socket "$1")" && { [ "$1" != brain ] || "$bin/byoci" -n "$namespace" status >/dev/null 2>&1; }
 }
 
 struck() {
@@ -82,7 +63,7 @@ crash_is_up_or_struck() {
 # crash_start SERVICE [POINT]: and it answers, or is dead already.
 crash_start() {
 	crash_begin "$@"
-	until_true 20 crash_is_up_or_struck "$1" "${2:-}" || bail_out "byoci-$1 does not start: $(tail -n 5 "$log/byoci-$1.log")"
+	until_true crash_is_up_or_struck "$1" "${2:-}" || bail_out "byoci-$1 does not start: $(tail -n 5 "$log/byoci-$1.log")"
 }
 
 # Its exit status is in $ended.
@@ -208,7 +189,7 @@ nothing_left() {
 once() {
 	local head merges reports builds=${2:-[0-9]+}
 	why=
-	until_true 60 is_landed "$1" || why="it does not land: $(item_state "$1") $("$bin/byoci" -n "$namespace" why "$1" 2>&1)"
+	until_true is_landed "$1" || why="it does not land: $(item_state "$1") $("$bin/byoci" -n "$namespace" why "$1" 2>&1)"
 	head=$(repo rev-parse "refs/proposals/$1/head")
 	merges=$(repo rev-list --merges --parents refs/heads/main | grep -c " $head\$")
 	[ "$merges" = 1 ] || why+="
@@ -218,7 +199,7 @@ $merges merges of it on main"
 $reports reports"
 	[[ "$(builds_of "$1")" =~ ^($builds)$ ]] || why+="
 $(builds_of "$1") builds, not $builds"
-	until_true 10 nothing_left || why+="
+	until_true nothing_left || why+="
 left: $(leftovers)"
 	[ -z "$why" ]
 }

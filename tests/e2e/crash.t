@@ -106,7 +106,7 @@ killed_at() {
 	crash_start "$service" "$4"
 	proposed_and_approved "$name"
 	why="it is never passed"
-	until_true 30 struck "$4" || { crash_again "$service" && return 1; }
+	until_true struck "$4" || { crash_again "$service" && return 1; }
 	if [ "$2" = itself ]; then
 		ended=0
 		wait "${crash_pid[$service]}" 2>/dev/null || ended=$?
@@ -143,7 +143,7 @@ kill_all_of "$beforehand"
 crash_option ready.minimum 1
 kill_all_of "$waiting"
 crash_option ready.minimum 0
-ok "and with the daemon that had them the workers that waited are gone" until_true 10 nothing_left || diag "$(leftovers)"
+ok "and with the daemon that had them the workers that waited are gone" until_true nothing_left || diag "$(leftovers)"
 diag "$number points in $((SECONDS - began)) s"
 
 # Every COMMIT of a proposal's way, from the push to the report: killed before it (what was done outside since the last one is not
@@ -156,7 +156,7 @@ swept() {
 	proposed_and_approved "$name"
 	struck_or_landed() { struck "$1" || is_landed "$2"; }
 	why="neither struck nor landed"
-	until_true 60 struck_or_landed "$1:$2" "$name" || return 1
+	until_true struck_or_landed "$1:$2" "$name" || return 1
 	over=yes
 	! struck "$1:$2" || over=
 	crash_again brain
@@ -183,7 +183,7 @@ all_killed_at() {
 	crash_start "$1" "$2"
 	proposed_and_approved "$name"
 	why="it is never passed"
-	until_true 30 struck "$2" || { crash_again "$1" && return 1; }
+	until_true struck "$2" || { crash_again "$1" && return 1; }
 	# shellcheck disable=SC2046
 	kill -KILL $(find /proc/[0-9]*/exe -maxdepth 0 -lname "$bin/*" 2>/dev/null | cut -d/ -f3) 2>/dev/null
 	for service in $crash_services; do crash_again "$service"; done
@@ -207,7 +207,7 @@ held() {
 	crash_stop "$2"
 	crash_start "$2" "$3"
 	proposed_and_approved "$1" "${@:4}"
-	ok "$1: byoci-$2 is killed at $3" until_true 30 struck "$3" || bail_out "what follows makes no sense"
+	ok "$1: byoci-$2 is killed at $3" until_true struck "$3" || bail_out "what follows makes no sense"
 	wait "${crash_pid[$2]}" 2>/dev/null
 }
 
@@ -242,7 +242,7 @@ if [[ scenario =~ $only ]]; then
 	crash_approve again
 	crash_start brain
 	untested=$(repo rev-parse 'refs/proposals/again/head^')
-	ok "another commit is pushed and approved between test and landing: it lands" until_true 60 is_landed again ||
+	ok "another commit is pushed and approved between test and landing: it lands" until_true is_landed again ||
 		diag "$("$bin/byoci" -n "$namespace" why again)"
 	is "$(repo rev-parse 'refs/heads/main^2')" "$(repo rev-parse refs/proposals/again/head)" "  after a test of its own"
 	is "$(repo rev-list --merges --parents refs/heads/main | grep -c " $untested\$")" 0 "  and the one that was tested before did not"
@@ -250,7 +250,7 @@ if [[ scenario =~ $only ]]; then
 
 	held outlives brain build.began
 	outlived=$(query_build outlives)
-	ok "a build goes on to its end while the brain is away" until_true 30 test -s "$state/slave/builds/$outlived/result"
+	ok "a build goes on to its end while the brain is away" until_true test -s "$state/slave/builds/$outlived/result"
 	crash_start brain
 	ok "  and is found again, and landed" once outlives 1 || diag "$why"
 	like "$("$bin/byoci" -n "$namespace" log "$outlived")" '^byoci: success' "  with its log to the end"
@@ -280,7 +280,7 @@ hangs_up() {
 		kill -HUP "${crash_pid[$service]}" || return 1
 	done
 	kill -HUP "${crash_pid[worker]}" || return 1
-	for service in brain slave land; do until_true 10 said_again "$service" "$1" || return 1; done
+	for service in brain slave land; do until_true said_again "$service" "$1" || return 1; done
 }
 pages() {
 	"$bin/byoci" -n "$namespace" status --json | jq -r .pages

@@ -58,7 +58,7 @@ setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "
 	> >(exec cat >"$scratch/held") 2>&1 &
 caller=$!
 disown
-comes 10 grep -q '^holding' "$scratch/held"
+until_true grep -q '^holding' "$scratch/held"
 kill -9 "$(jq -r .pid "$slots/0.json")"
 clean "a worker's process that was killed leaves nothing"
 let_go "$caller"

@@ -32,7 +32,7 @@ start_brain() {
 	"$O/bin/byoci-brain" 2>>"$root/brain.log" &
 	brain_pid=$!
 	pids="$pids $!"
-	until_true 10 brain_ready || diag "$(cat "$root/brain.log")"
+	until_true brain_ready || diag "$(cat "$root/brain.log")"
 }
 kill_brain() {
 	kill "-${1:-TERM}" "$brain_pid"
@@ -101,7 +101,7 @@ begin_press() {
 	post "job/$1/buildWithParameters?delay=0sec" --data "${2:-FORCE=}" >/dev/null
 }
 end_press() {
-	until_true 60 has_ended "$1" "$number" || diag "build $number of $1 does not end: $(ask "job/$1/$number/consoleText")"
+	until_true has_ended "$1" "$number" || diag "build $number of $1 does not end: $(ask "job/$1/$number/consoleText")"
 	result=$(ask "job/$1/$number/api/json?tree=result" | jq -r .result)
 	console=$(ask "job/$1/$number/consoleText")
 }
@@ -113,7 +113,7 @@ press() {
 # ---- beside a running brain ----
 start_brain
 approved one
-ok "the brain lands one" until_true 30 item_is one landed
+ok "the brain lands one" until_true item_is one landed
 press gate
 is "$result" FAILURE "beside a running brain a build by hand is refused"
 like "$console" 'the brain is up' "  and why is said"
@@ -158,7 +158,7 @@ start_brain
 knows_bad() {
 	(cd / && "$O/bin/byoci" why bad) 2>/dev/null | grep -q 'was rejected: push a new commit, or approve it again'
 }
-ok "back up, the brain knows that it was rejected" until_true 30 knows_bad || diag "$(cd / && "$O/bin/byoci" why bad)"
+ok "back up, the brain knows that it was rejected" until_true knows_bad || diag "$(cd / && "$O/bin/byoci" why bad)"
 is "$(item bad) $(tested_times bad) $(reports bad | wc -l)" "none 2 1" "and neither tests it nor says so again"
 kill "$slave_pid"
 wait "$slave_pid" 2>/dev/null
@@ -166,9 +166,9 @@ approved three
 queued() {
 	[[ $(item "$1") = queued || $(item "$1") = building ]]
 }
-ok "the brain has it in its queue, while the slave's daemon is away" until_true 20 queued three
+ok "the brain has it in its queue, while the slave's daemon is away" until_true queued three
 approved worse 'echo no; exit 1'
-ok "and one behind it" until_true 20 item_is worse queued
+ok "and one behind it" until_true item_is worse queued
 kill_brain KILL
 start_slave
 press gate
@@ -178,14 +178,14 @@ is "$(tested_times three)" 1 "tested once"
 press gate
 is "$result" FAILURE "the one behind it fails by hand" || diag "$console"
 start_brain
-ok "the brain, back up, sees that" until_true 30 item_is three landed || diag "$(item three)"
+ok "the brain, back up, sees that" until_true item_is three landed || diag "$(item three)"
 reported() {
 	[ "$(sqlite3 "$root/state/brain/state.db" "select count(*) from reports where state = 'owed'" 2>/dev/null)" = 0 ]
 }
-ok "and has told what it had to tell" until_true 20 reported
+ok "and has told what it had to tell" until_true reported
 is "$(reports three | wc -l)" 1 "which was told by hand: the proposal has it once"
 is "$(tested_times three) $(main_now)" "1 $tip" "it tested nothing again, and landed nothing again"
-ok "what failed by hand while it was queued is out of the queue" until_true 20 item_is worse rejected || diag "$(item worse)"
+ok "what failed by hand while it was queued is out of the queue" until_true item_is worse rejected || diag "$(item worse)"
 is "$(tested_times worse) $(reports worse | wc -l)" "1 1" "not tested once more, and not told again"
 
 # ---- by the clock ----
@@ -197,13 +197,13 @@ is "$result" SUCCESS "while the brain is away, the job lands all that is approve
 is "$(git -C "$root/git/sample.git" log --merges -2 --format=%s main | sort | tr '\n' ' ')" "Add five Add four " "  both of it"
 
 # ---- two at once ----
-approved six "until [ -e $root/go ]; do :; done"
+approved six "until [ -e $root/go ]; do sleep 0.02; done"
 begin_press gate
 first=$number
 under_way() {
 	[ "$(tested_times six)" = 1 ]
 }
-ok "one is being tested by hand" until_true 20 under_way
+ok "one is being tested by hand" until_true under_way
 press away
 is "$result" FAILURE "meanwhile another does nothing about that target"
 like "$console" 'another land-approved is at work' "  and says why"
@@ -229,14 +229,14 @@ is "$(post computer/doCreateItem --data-urlencode name=far --data-urlencode 'typ
 node_is_up() {
 	[ "$(ask 'computer/far/api/json?tree=offline' | jq -r .offline)" = false ]
 }
-ok "which comes up" until_true 30 node_is_up
+ok "which comes up" until_true node_is_up
 make_job far test far
 approved endless "trap '' TERM HUP; echo begun; while :; do sleep 1000; done"
 begin_press far
 begun() {
 	ask "job/far/$number/consoleText" | grep -q '^| begun'
 }
-ok "a build on it" until_true 60 begun
+ok "a build on it" until_true begun
 agent=$(pgrep -f "byoci-slave -n $BYOCI_NAMESPACE agent test" | head -n 1)
 post "job/far/$number/stop" --data '' >/dev/null
 end_press far
@@ -244,9 +244,9 @@ is "$result" ABORTED "a person stops it"
 gone() {
 	! kill -0 "$agent" 2>/dev/null
 }
-ok "what ran for it ends" until_true 15 gone || diag "$(ps -fp "$agent")"
+ok "what ran for it ends" until_true gone || diag "$(ps -fp "$agent")"
 idle() {
 	! slave list | grep -q '"state":"running"'
 }
-ok "and so does the build on the slave" until_true 15 idle
+ok "and so does the build on the slave" until_true idle
 done_testing

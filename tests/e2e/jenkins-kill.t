@@ -38,12 +38,12 @@ brain_kill() {
 	pid=$(service_pid brain)
 	[ -n "$pid" ] || return 0
 	kill -KILL "$pid"
-	say_until 10 "waiting for the end of the brain" service_gone "$pid" 2>/dev/null
+	until_true service_gone "$pid"
 	kills=$((kills + 1))
 }
 brain_start() {
 	service_start brain
-	say_until 30 "waiting for the brain" service_ready brain 2>/dev/null
+	until_true service_ready brain
 }
 
 # Somewhere in the next so many milliseconds; nothing is waited for by it.
@@ -64,11 +64,12 @@ while [ "$SECONDS" -lt "$deadline" ]; do
 	fi
 	[ -n "$(service_pid brain)" ] || brain_start || diag "the brain did not come up: $(tail -n 5 "$log/byoci-brain.log")"
 	# Else nothing would ever get anywhere on a slow machine.
-	[ $((kills % 3)) -ne 0 ] || say_until 40 "waiting for a landing" has_landed_since "${over:-0}" 2>/dev/null
+	[ $((kills % 3)) -ne 0 ] || until_true has_landed_since "${over:-0}"
 done
 wait "$proposing" || bail_out "$(tail "$scratch/proposed.out")"
 diag "the brain was killed $kills times, the master restarted $restarts times"
-ok "ten proposals land in the end" say_until 90 "waiting for the rest" all_over 2>/dev/null ||
+all_land() { for name in "${proposals[@]}"; do until_true state_is "$name" landed || return 1; done; }
+ok "ten proposals land in the end" all_land ||
 	for name in "${proposals[@]}"; do state_is "$name" landed || diag "$("$bin/byoci" -n "$namespace" why "$name" 2>&1 | tail -n 8)"; done
 ok "with the brain killed in between" [ "$kills" -ge 3 ]
 is "$restarts" 1 "and the master restarted"
@@ -86,7 +87,7 @@ told() {
 	done
 }
 all_told() { [ "$(told | sort)" = "$(printf '%s\n' "${proposals[@]}" | sort)" ]; }
-ok "each is told once that it has landed" say_until 20 "waiting for the reports" all_told 2>/dev/null || diag "$(told)"
+ok "each is told once that it has landed" until_true all_told || diag "$(told)"
 
 # In the master's history: the brain's attempts, each once.
 attempts() { for name in "${proposals[@]}"; do builds_of "$name"; done | sort; }

@@ -35,8 +35,8 @@ is "$(stat -c '%U:%a' "$state/master" "$state/master/home" "$(option master.secr
 asked() {
 	local path=$1 crumb
 	shift
-	crumb=$(curl -sS --noproxy '*' --max-time 20 "$@" "http://$listen/crumbIssuer/api/json" | jq -r '.crumb // empty' 2>/dev/null)
-	curl -sS -o /dev/null -w '%{http_code}' --noproxy '*' --max-time 20 -H ".crumb: $crumb" -X POST "$@" "http://$listen/$path"
+	crumb=$(curl -sS --noproxy '*' --max-time "$wait_limit" "$@" "http://$listen/crumbIssuer/api/json" | jq -r '.crumb // empty' 2>/dev/null)
+	curl -sS -o /dev/null -w '%{http_code}' --noproxy '*' --max-time "$wait_limit" -H ".crumb: $crumb" -X POST "$@" "http://$listen/$path"
 }
 printf 'user = "byoci:%s"\n' "$(cat "$(option master.secret)")" >"$scratch/ours"
 is "$(asked quietDown) $(asked 'createItem?name=x')" "403 403" "nobody may do anything there who does not say who they are"
@@ -49,7 +49,7 @@ like "$said" 'everything is as it should be' "it stays"
 e2e_setup --check "$namespace"
 is "$status" 0 "--check agrees" || diag "$said"
 if service_systemd; then systemctl stop "$(service_unit master)"; else kill -KILL "$pid"; fi # the one would start it again
-say_until 10 "waiting for its end" service_gone "$pid" 2>/dev/null
+until_true service_gone "$pid"
 e2e_setup --check "$namespace"
 like "$said" 'byoci-master does not run: setup/byoci .* starts it' "--check sees that it ended"
 e2e_remove

@@ -40,7 +40,7 @@ is "$(ss -Hltn | awk '{ print $4 }' | grep -cE ":($((jenkins_ports + 1))|$((jenk
 is "$(stat -c '%U:%a' "$secrets/land" "$secrets/land/result.key" "$secrets/slave/result.key" | paste -sd ' ')" \
 	"$user_land:700 $user_land:600 $user_slave:600" "keys for landings and results"
 say_hello() {
-	timeout 10 ssh -F none -i "$1" -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=yes \
+	timeout "$wait_limit" ssh -F none -i "$1" -o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=yes \
 		-o UserKnownHostsFile="$etc/slave_hosts" -o GlobalKnownHostsFile=/dev/null -p $((jenkins_ports + 4)) "$user_agent@127.0.0.1" x </dev/null 2>/dev/null
 }
 is "$(say_hello "$scratch/key" | tr -d '\0' | head -c 34)" '<===[HUDSON REMOTING CAPACITY]===>' "the master's key starts the agent there"

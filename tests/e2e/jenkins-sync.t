@@ -199,11 +199,10 @@ configure four=unit
 config_away
 jenkins_run sync
 is "$(jenkins_jobs | grep -c jsync-one-)" 6 "without the list of its last run nothing is deleted"
-flock "$state/brain/jenkins/lock" sleep 60 &
+flock "$state/brain/jenkins/lock" sleep "$wait_limit" &
 holder=$!
 jenkins_pids+=("$holder")
-sleep_until() { flock -n "$state/brain/jenkins/lock" true && return 1; return 0; }
-say_until 5 "the lock" sleep_until >/dev/null 2>&1
+until_true not flock -n "$state/brain/jenkins/lock" true
 jenkins_run sync
 is "$status" 75 "two runs at a time: the second ends"
 like "$said" 'another byoci jenkins sync is at work' "and says why"
@@ -306,7 +305,7 @@ is "$status" 69 "sync needs it"
 "$checkout/tests/double/jenkins" --port 9345 --control 9346 --user 'admin:pa%s$ "w' >"$scratch/double" 2>"$scratch/double.errors" &
 jenkins_pids+=($!)
 started() { [ -s "$scratch/double" ]; }
-say_until 10 "the double" started >/dev/null 2>&1 || bail_out "no double: $(cat "$scratch/double.errors")"
+until_true started || bail_out "no double: $(cat "$scratch/double.errors")"
 url=http://127.0.0.1:9345 who='admin:pa%s$ "w'
 printf 'pa%%s$ "w' | jenkins_secret second "$user"
 control() { curl -sgf --noproxy '*' -d "$2" "http://127.0.0.1:9346/control/$1"; }
@@ -357,7 +356,7 @@ control job '{"name":"long","label":"big"}' >/dev/null
 control connect '{"name":"two"}' >/dev/null
 control timer '{"job":"long"}' >/dev/null
 busy() { [ "$(jenkins_get 'computer/two/api/json?tree=idle' | jq .idle)" = false ]; }
-say_until 10 "a build on node two" busy >/dev/null 2>&1 || bail_out "no build runs on node two"
+until_true busy || bail_out "no build runs on node two"
 configure
 jenkins_run sync
 like "$said" ', 0 to create, 0 to change, 16 to delete$' "when no project runs there any more, all of ours goes"
@@ -369,7 +368,7 @@ jenkins_run sync
 like "$said" 'does not say whether it is idle' "a node that does not say whether a build is on it"
 is "$(nodes)" "Built-In Node two " "is not deleted"
 control finish '{"job":"long","number":1,"result":"SUCCESS"}' >/dev/null
-say_until 10 "the end of that build" not busy >/dev/null 2>&1
+until_true not busy
 control fault "{\"path\":\"computer/two/doDelete\",$to_login}" >/dev/null
 jenkins_run sync
 is "$status" 77 "nor is one by a page to log in at"
@@ -384,7 +383,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 
 "$checkout/tests/double/jenkins" --port 9347 --control 9348 --prefix /ci --tls "$scratch/tls.pem" "$scratch/tls.key" --user admin:secret >"$scratch/tls" 2>"$scratch/double.errors" &
 jenkins_pids+=($!)
 started() { [ -s "$scratch/tls" ]; }
-say_until 10 "the double" started >/dev/null 2>&1 || bail_out "no double: $(cat "$scratch/double.errors")"
+until_true started || bail_out "no double: $(cat "$scratch/double.errors")"
 echo secret | jenkins_secret second "$user"
 master_second="[master/second]
 url = https://127.0.0.1:9347/ci/

@@ -5,8 +5,8 @@ slave_ready
 # What a test that ended early leaves kept must not stay until its time is over: discarded while somebody can, else ended, if it is ours.
 kept_end() {
 	local record pid start id
-	for id in $(timeout 20 "$build/bin/byoci-slave" kept 2>/dev/null | jq -r '.kept[].build'); do
-		timeout 20 "$build/bin/byoci-slave" discard "$id"
+	for id in $(timeout "$wait_limit" "$build/bin/byoci-slave" kept 2>/dev/null | jq -r '.kept[].build'); do
+		timeout "$wait_limit" "$build/bin/byoci-slave" discard "$id"
 	done
 	for record in "$slots"/*.json; do
 		read -r pid start < <(jq -r '"\(.pid) \(.process_start)"' "$record" 2>/dev/null) || continue
@@ -22,11 +22,11 @@ keeps() {
 		cat "$scratch/conf"
 		printf '[backing/small]\nready.minimum = 0\n[job/script]\nkeep = %s\n[%s]\n%s\n' "$1" "$BYOCI_NAMESPACE" "${2:-}"
 	} >"$conf"
-	kill -HUP "$slave_pid" 2>/dev/null
+	[ -z "$slave_pid" ] || read_again "$slave_pid" "$scratch/slave.log"
 }
 keeps 10m
 # byoci_slave VERB…: of the configured namespace. Whatever does not answer, the test goes on.
-byoci_slave() { timeout -k 5 $((90 * patience)) "$build/bin/byoci-slave" "$@"; }
+byoci_slave() { timeout -k 5 "$wait_limit" "$build/bin/byoci-slave" "$@"; }
 ok "byoci-worker and the slave's daemon start" worker_start && slave_start || bail_out "$(tail "$scratch"/*.log)"
 
 # tested NAME SCRIPT: builds a proposal whose tests are this script: $status, $log, its id is $id.
@@ -34,7 +34,7 @@ proposed() {
 	git -C "$scratch/w" checkout -q -B "$1" main
 	cat >"$scratch/w/test.sh"
 	git -C "$scratch/w" commit -q -a --allow-empty -m "$1"
-	(cd "$scratch/w" && timeout -k 5 60 "$build/bin/byoci" propose --project sample --name "$1" -k "$scratch/ann") >/dev/null &&
+	(cd "$scratch/w" && timeout -k 5 "$wait_limit" "$build/bin/byoci" propose --project sample --name "$1" -k "$scratch/ann") >/dev/null &&
 		byoci_slave spec --project sample "$1" >"$scratch/spec" || bail_out "no proposal $1"
 	id=$(jq -r .build "$scratch/spec")
 }
@@ -52,11 +52,11 @@ typed() {
 	mkfifo "$scratch/typed"
 	(
 		exec >"$scratch/typed"
-		comes 10 shell_runs
+		until_true shell_runs
 		printf '%s\n' "$@"
-		comes 10 shell_gone
+		until_true shell_gone
 	) &
-	timeout 30 script -qec "stty rows 33 cols 77; $build/bin/byoci-slave shell $id" /dev/null <"$scratch/typed" | tr -d '\r'
+	timeout "$wait_limit" script -qec "stty rows 33 cols 77; $build/bin/byoci-slave shell $id" /dev/null <"$scratch/typed" | tr -d '\r'
 }
 shell_runs() { processes | grep -q '/bin/bash'; }
 shell_gone() { [ -z "$(processes)$(group_folders)" ]; }
@@ -66,5 +66,5 @@ slave_says() {
 }
 # copied SECONDS COMMAND: in a copy of the worker of the build $id; what that says.
 copied() {
-	cat <<<"$2" | as "$slave" timeout -k 5 60 "$scratch/worker-try" "$socket" build="$id" copy="$1" shell wait 2>&1 | timeout 70 grep -vx copied
+	cat <<<"$2" | as "$slave" timeout -k 5 "$wait_limit" "$scratch/worker-try" "$socket" build="$id" copy="$1" shell wait 2>&1 | timeout "$wait_limit" grep -vx copied
 }

@@ -186,10 +186,10 @@ lander_of() {
 }
 tested five
 approve five
-hook post-receive "touch $root/taken; while [ ! -e $root/go ]; do :; done"
+hook post-receive "touch $root/taken; while [ ! -e $root/go ]; do sleep 0.02; done"
 "$O/bin/byoci-slave" land --spec "$root/five.spec" --result "$root/five.result" >"$root/five.answer" 2>&1 &
 client=$!
-ok "the forge has the push" until_true 20 test -e "$root/taken"
+ok "the forge has the push" until_true test -e "$root/taken"
 ok "and is asked by one process" lander_of
 kill -9 "$lander"
 touch "$root/go"
@@ -201,10 +201,10 @@ is "$status" 4 "asked again: it has landed"
 
 tested six
 approve six
-hook pre-receive "touch $root/thinks; while [ ! -e $root/goes ]; do :; done"
+hook pre-receive "touch $root/thinks; while [ ! -e $root/goes ]; do sleep 0.02; done"
 "$O/bin/byoci-slave" land --spec "$root/six.spec" --result "$root/six.result" >"$root/six.answer" 2>&1 &
 client=$!
-ok "the forge thinks" until_true 20 test -e "$root/thinks"
+ok "the forge thinks" until_true test -e "$root/thinks"
 kill "$client"
 wait "$client" 2>/dev/null
 touch "$root/goes"
@@ -212,22 +212,22 @@ merge=$(payload "$root/six.result" | jq -r .merge)
 on_main() {
 	[ "$(main_now)" = "$merge" ]
 }
-ok "a client that goes away does not stop a landing" until_true 20 on_main
+ok "a client that goes away does not stop a landing" until_true on_main
 rm "$root/git/sample.git/hooks/pre-receive"
 rm "$root/thinks" "$root/goes"
 
 # The daemon is stopped in the middle.
 tested stop
 approve stop
-hook pre-receive "touch $root/thinks; while [ ! -e $root/goes ]; do :; done"
+hook pre-receive "touch $root/thinks; while [ ! -e $root/goes ]; do sleep 0.02; done"
 "$O/bin/byoci-slave" land --spec "$root/stop.spec" --result "$root/stop.result" >"$root/stop.answer" 2>&1 &
 client=$!
-ok "the forge thinks" until_true 20 test -e "$root/thinks"
+ok "the forge thinks" until_true test -e "$root/thinks"
 kill "$land_pid"
 stopping() {
-	printf '{"op":"approved","project":"sample","target":"main"}\n' | raw land once | grep -q stopping
+	printf '{"op":"approved","project":"sample","target":"main"}\n' | raw land 1 | grep -q stopping
 }
-ok "a daemon that is stopped begins nothing more" until_true 20 stopping
+ok "a daemon that is stopped begins nothing more" until_true stopping
 touch "$root/goes"
 wait "$client"
 is "$?" 0 "it ends what it has begun, and answers"
@@ -283,7 +283,7 @@ is "$status" 0 "with everything in order it lands"
 # Reports.
 report() {
 	jq -cn --arg approved "$landed" "{op: \"report\", project: \"sample\", proposal: \"one\", kind: \"landed\", approved: \$approved, merge: \$approved,
-		text: \"It has landed.\"} | $1" | raw land once
+		text: \"It has landed.\"} | $1" | raw land 1
 }
 said=$(report .)
 is "$(jq -r .outcome <<<"$said")" success "a report is made"
@@ -351,7 +351,7 @@ perl -MIO::Socket::INET -e '
 	my $s = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") or die; print $s->sockport, "\n"; close STDOUT;
 	while (my $c = $s->accept) { sysread $c, my $b, 1000; print {$c} "HTTP/1.1 200 OK\r\n\r\n"; close $c }' >"$root/port" &
 pids="$pids $!"
-until_true 10 test -s "$root/port"
+until_true test -s "$root/port"
 by_hand main -O "pages.listen=127.0.0.1:$(cat "$root/port")"
 is "$status" 77 "while the brain is up it is refused"
 like "$said" 'the brain is up' "and why is said"
@@ -370,7 +370,7 @@ perl -MIO::Socket::UNIX -e '
 	"$root/run/land/socket" >"$root/turn" &
 holder=$!
 pids="$pids $holder"
-until_true 20 test -s "$root/turn"
+until_true test -s "$root/turn"
 is "$(cat "$root/turn")" '{"ok":true}' "somebody's turn on a target"
 by_hand main
 is "$status" 75 "meanwhile nobody lands by hand there"
@@ -380,13 +380,13 @@ by_hand_again() {
 	by_hand main
 	[ "$status" != 75 ]
 }
-ok "when he is gone, whose turn it was, others have it" until_true 20 by_hand_again
+ok "when he is gone, whose turn it was, others have it" until_true by_hand_again
 perl -MIO::Socket::UNIX -MSocket -MDigest::SHA=sha256_hex -e '
 	$| = 1; socket my $s, AF_UNIX, SOCK_STREAM, 0;
 	bind $s, pack_sockaddr_un("\0byoci-land-approved-" . sha256_hex("$ARGV[0]\nsample\nrefs/heads/main")) or die; print "bound\n"; sleep 600' \
 	"$BYOCI_NAMESPACE" >"$root/squat" &
 pids="$pids $!"
-until_true 20 test -s "$root/squat"
+until_true test -s "$root/squat"
 by_hand main
 ok "no name that anybody can take keeps anybody from it" test "$status" != 75
 by_hand other
@@ -394,9 +394,9 @@ is "$status" 77 "what is no target is nobody's"
 like "$said" 'refs/heads/other is not a target of project sample' "  which is said"
 
 # Rubbish, and who may.
-like "$(printf '{"op":"nope"}\n' | raw land once)" 'must be one of' "an unknown operation"
-like "$(printf '{"op":"land","spec":{},"result":"x"}\n' | raw land once)" '"kind":"input"' "an empty spec"
-like "$(printf '[1]\n' | raw land once)" 'JSON object' "a request that is none"
+like "$(printf '{"op":"nope"}\n' | raw land 1)" 'must be one of' "an unknown operation"
+like "$(printf '{"op":"land","spec":{},"result":"x"}\n' | raw land 1)" '"kind":"input"' "an empty spec"
+like "$(printf '[1]\n' | raw land 1)" 'JSON object' "a request that is none"
 is "$(printf 'rubbish\n' | raw land)" "" "rubbish ends the connection"
 chmod 711 "$root"
 chmod 755 "$root/run" "$root/run/land"

@@ -1,6 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # What the e2e tests share: TAP, and the namespace `selftest`, set up by setup/byoci from this checkout. They run one after the other.
-# BYOCI_TEST_PATIENCE: how many times slower than others this machine may be; what waits here and in setup takes it.
 # BYOCI_E2E_NAMESPACE is another namespace, for those that name it nowhere; BYOCI_E2E_SETUP what its set-up wants besides (-O …).
 
 set -uo pipefail
@@ -8,11 +7,13 @@ export LC_ALL=C.UTF-8
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 checkout=$PWD
 namespace=${BYOCI_E2E_NAMESPACE:-selftest}
-patience=${BYOCI_TEST_PATIENCE:-1}
-export BYOCI_SETUP_PATIENCE=$patience
 scratch=$(mktemp -d /tmp/byoci-e2e.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
 chmod 755 "$scratch"
+waits_in=$scratch
+# shellcheck source=tests/e2e/wait.sh
+. tests/e2e/wait.sh
+export BYOCI_SETUP_PATIENCE=$((4 * patience)) # its limits are for people who look on
 
 for library in say host account place config program service repository hudson master agent author sample remove; do
 	# shellcheck source=/dev/null
@@ -73,7 +74,7 @@ not() {
 
 done_testing() {
 	echo "1..$tap_count"
-	[ "$tap_failed" -eq 0 ]
+	[ "$tap_failed" -eq 0 ] && ! wait_failed
 	exit
 }
 
@@ -193,9 +194,9 @@ state_is() {
 	grep -qxE -- "$2" <<<"$state_now"
 }
 
-# comes_to NAME PATTERN SECONDS: its item's state matches within that time.
+# comes_to NAME PATTERN: its item's state matches in the end.
 comes_to() {
-	say_until "$3" "waiting for $1 to be $2" state_is "$1" "$2" 2>/dev/null
+	until_true state_is "$1" "$2"
 }
 
 # The newest report that the landing account left on a proposal, as one line of JSON.

@@ -26,19 +26,19 @@ lxd_spaces() {
 	setsid unshare --mount --net --propagation private sh -c 'ip link set lo up; exec sleep infinity' >/dev/null 2>&1 </dev/null &
 	lxd_holder=$!
 	disown
-	comes 10 grep -qx sleep "/proc/$lxd_holder/comm"
+	until_true grep -qx sleep "/proc/$lxd_holder/comm"
 }
 lxd_daemon() {
 	[ -n "$lxd_holder" ] || lxd_spaces
 	setsid nsenter --target "$lxd_holder" --mount --net lxd --group root --logfile "$lxd_log" >>"$scratch/lxd.out" 2>&1 </dev/null &
 	lxd_pid=$!
 	disown
-	comes 30 lxd_answers
+	until_true lxd_answers
 }
 # Instances run on; LXD is started anew afterwards.
 lxd_kill() {
 	kill "-${1:-KILL}" "$lxd_pid" 2>/dev/null
-	comes 20 not kill -0 "$lxd_pid"
+	until_true not kill -0 "$lxd_pid"
 	lxd_pid=
 }
 lxd_start() {

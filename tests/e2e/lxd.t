@@ -8,7 +8,7 @@ worker_kind=lxd
 conf=$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf
 instance=byoci-$BYOCI_NAMESPACE-0
 set_option() { sed -i "s|^\($1 = \).*|\1$2|" "$conf"; }
-sed -i "s|^lxd.socket = .*|&\nlxd.limit = 3s\nlxd.pool = default|" "$conf"
+sed -i "s|^lxd.socket = .*|&\nlxd.limit = 2m\nlxd.pool = default|" "$conf"
 ok "byoci-worker listens" worker_start || bail_out "$(cat "$scratch/worker.log")"
 
 # behind NAME STEP…: the same as try, in the background; what it says is in $scratch/NAME.said, its input is open until let_go.
@@ -21,7 +21,7 @@ behind() {
 	caller=$!
 	disown
 }
-said_by() { comes "$2" grep -qE "$3" "$scratch/$1.said" || diag "$(cat "$scratch/$1.said")"; }
+said_by() { until_true grep -qE "$2" "$scratch/$1.said" || diag "$(cat "$scratch/$1.said")"; }
 key() { lxc query "/1.0/instances/$instance" | jq -r "$1"; }
 gone() { ! lxc query "/1.0/instances/$instance" >/dev/null 2>&1; }
 sleeper() { layer sleeper <<<'echo begun; sleep 1000'; }
@@ -29,7 +29,7 @@ sleeper() { layer sleeper <<<'echo begun; sleep 1000'; }
 # Whose it is, and what it may.
 sleeper
 behind keys start=script,,"$layer" exec wait
-ok "a command runs" said_by keys 20 '^begun'
+ok "a command runs" said_by keys '^begun'
 handler=$(jq -r .pid "$slots/0.json")
 is "$(key '.config["user.byoci.namespace"]')" "$BYOCI_NAMESPACE" "an instance says of which namespace it is"
 is "$(key '.config["user.byoci.build"]')" aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa "and of which build"
@@ -43,7 +43,7 @@ is "$(key '[.config["security.privileged", "security.nesting", "security.devlxd"
 is "$(lxc query "/1.0/images/aliases/byoci-$BYOCI_NAMESPACE-$digest" | jq -r .target)" "$(key '.config["volatile.base_image"]')" \
 	"its image names the backing's digest"
 let_go "$caller"
-ok "a caller that is killed leaves no instance" comes 20 gone
+ok "a caller that is killed leaves no instance" until_true gone
 clean "and nothing else"
 
 # The tree is as it was, whatever it has in it; all output arrives.
@@ -76,15 +76,15 @@ like "$said" '^ended with 6 $' "what a command leaves behind, with its output op
 
 # An instance that no record tells of, and one that is not ours.
 behind lost start=script,,"$layer" exec wait
-said_by lost 20 '^started'
+said_by lost '^started'
 worker_kill KILL
 kill -9 "$(jq -r .pid "$slots/0.json")"
 let_go "$caller"
 rm "$slots/0.json"
 ok "its owner dead and its record lost" [ -n "$(lxc query "/1.0/instances/$instance" 2>/dev/null)" ]
 ok "byoci-worker starts again" worker_start
-ok "and deletes it" comes 20 gone
-ok "saying so" comes 10 grep -q "an instance without an owner was deleted instance=$instance" "$scratch/worker.log"
+ok "and deletes it" until_true gone
+ok "saying so" until_true grep -q "an instance without an owner was deleted instance=$instance" "$scratch/worker.log"
 image=$(lxc query "/1.0/images/aliases/byoci-$BYOCI_NAMESPACE-$digest" | jq -r .target)
 lxc init "$image" "$instance" -s default >/dev/null 2>&1
 try start=script,,"$layer"
@@ -100,19 +100,19 @@ like "$said" '^failed 3 .*pool' "a pool that LXD does not have"
 set_option lxd.pool default
 sleeper
 behind restarted start=script,,"$layer" exec wait remove
-said_by restarted 20 '^begun'
+said_by restarted '^begun'
 lxd_kill KILL
 ok "LXD is killed in the middle, and started again" lxd_daemon
-ok "what became of the command can't be known" said_by restarted 20 '^failed 3 .*LXD'
+ok "what became of the command can't be known" said_by restarted '^failed 3 .*LXD'
 let_go "$caller"
 worker_kill TERM
 worker_start # it does so by itself once a minute
-ok "the worker is removed all the same" comes 20 gone
+ok "the worker is removed all the same" until_true gone
 clean "without a trace"
 behind dead start=script,,"$layer" exec wait
-said_by dead 20 '^begun'
+said_by dead '^begun'
 lxd_kill KILL
-ok "LXD is killed for good" said_by dead 20 '^failed 3 .*LXD'
+ok "LXD is killed for good" said_by dead '^failed 3 .*LXD'
 let_go "$caller"
 try start=script,,"$layer"
 like "$said" '^failed 3 .*(LXD at .*unix.socket|leftovers)' "without LXD there are no workers, and why is told"
@@ -123,9 +123,11 @@ lxd_daemon
 worker_kill TERM
 ok "byoci-worker starts when LXD is back" worker_start
 clean "and removes it, though LXD knows nothing of it any more"
+set_option lxd.limit 3s
 kill -STOP "$lxd_pid"
 try start=script,,"$layer"
 kill -CONT "$lxd_pid"
+set_option lxd.limit 2m
 like "$said" '^failed 3 .*(Timeout|timed out)' "LXD that does not answer is not waited for longer than lxd.limit"
 worker_kill TERM
 worker_start
@@ -151,7 +153,7 @@ nonsense() {
 	python3 "$scratch/nonsense.py" "$scratch/else/socket" "$says" 2>/dev/null &
 	pid=$!
 	disown
-	comes 10 [ -S "$scratch/else/socket" ]
+	until_true listens "$scratch/else/socket"
 	try start=script,,"$layer"
 	like "$said" "^failed 3 .*$pattern" "$what"
 	let_go "$pid"
@@ -176,7 +178,7 @@ worker_kill TERM
 rm -rf "$state/worker/backings/$digest" "$state/worker/backings/$digest".*
 ok "byoci-worker starts without the backing" worker_start
 imageless() { [ "$(lxc image list --format csv -c f | wc -l)" -eq 0 ]; }
-ok "and its image goes" comes 20 imageless
+ok "and its image goes" until_true imageless
 clean "nothing is left"
 is "$(lxd_instances)" "" "no instance"
 done_testing

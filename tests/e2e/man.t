@@ -129,7 +129,7 @@ examples() {
 }
 example() { # COMMAND
 	local status
-	(cd "$tmp" && eval "timeout 60 $1") >"$tmp/out" 2>&1 </dev/null
+	(cd "$tmp" && eval "timeout $((120 * ${BYOCI_TEST_PATIENCE:-1})) $1") >"$tmp/out" 2>&1 </dev/null
 	status=$?
 	case $1 in
 	byoci\ *\ config* | byoci\ help* | *--version) [ "$status" -eq 0 ] && [ -s "$tmp/out" ] ;;

@@ -27,14 +27,14 @@ hudson_start() {
 
 # hudson_get PATH
 hudson_get() {
-	curl -fsSg --noproxy '*' --max-time 20 -u "$(cat "$scratch/credentials")" "$(cat "$hudson/url")$1"
+	curl -fsSg --noproxy '*' --max-time "$wait_limit" -u "$(cat "$scratch/credentials")" "$(cat "$hudson/url")$1"
 }
 
 # hudson_post PATH CURL_ARGUMENT…: prints the status.
 hudson_post() {
 	local path=$1
 	shift
-	curl -sg --noproxy '*' --max-time 20 -u "$(cat "$scratch/credentials")" -o /dev/null -w '%{http_code}' -X POST \
+	curl -sg --noproxy '*' --max-time "$wait_limit" -u "$(cat "$scratch/credentials")" -o /dev/null -w '%{http_code}' -X POST \
 		-H ".crumb: $(hudson_get crumbIssuer/api/json | jq -r .crumb)" "$@" "$(cat "$hudson/url")$path"
 }
 

@@ -16,25 +16,37 @@ tests_begun() {
 	"$bin/byoci" -n selftest log "$(build_of "$1")" 2>/dev/null | grep -q 'tests/slow'
 }
 
-# slow NAME: proposed, approved, and in the middle of tests that take some seconds.
+# slow NAME: proposed, approved, and in the middle of tests that go on when goes_on() ends what they wait for.
 slow() {
-	proposed "$1" tests/slow "timeout $((3 + patience)) tail -f /dev/null || echo $1" >"$scratch/$1.out" 2>&1
-	ok "$1: its tests have begun" say_until 60 "waiting for the tests of $1" tests_begun "$1" 2>/dev/null || diag "$(cat "$scratch/$1.out")"
+	proposed "$1" tests/slow "tail -f /dev/null || echo $1" >"$scratch/$1.out" 2>&1
+	ok "$1: its tests have begun" until_true tests_begun "$1" || diag "$(cat "$scratch/$1.out")"
+}
+
+# shellcheck disable=SC2046
+goes_on() {
+	kill $(ps -eo uid=,pid=,args= | awk -v first="$ids_first" -v count="$ids_count" '$1 >= first && $1 < first + count && /[t]ail -f/ { print $2 }') 2>/dev/null
+}
+lands() {
+	has_landed() { goes_on; state_is "$1" landed; }
+	ok "$1: it lands" until_true has_landed "$1" || diag "$("$bin/byoci" -n selftest why "$1" 2>&1)"
 }
 
 # lands_once NAME BUILDS: it lands, main has exactly one merge of it, and it took that many builds.
 lands_once() {
 	local head
 	head=$(repo rev-parse "refs/proposals/$1/head")
-	ok "$1: it lands" comes_to "$1" landed 60 || diag "$("$bin/byoci" -n selftest why "$1" 2>&1)"
+	lands "$1"
 	is "$(repo rev-list --merges --parents refs/heads/main | grep -c " $head\$")" 1 "$1: by one merge"
 	is "$(show "$1" | jq '.builds | length')" "$2" "$1: after $2 build(s)"
-	ok "$1: reported" say_until 20 "waiting for the report" has_report "$1" 2>/dev/null
+	ok "$1: reported" until_true has_report "$1"
 	is "$(repo for-each-ref "refs/proposals/$1/reports/" | wc -l)" 1 "$1: once"
 }
 
 kill_service() {
-	kill -KILL "$(service_pid "$1")"
+	local pid
+	pid=$(service_pid "$1")
+	kill -KILL "$pid"
+	until_true service_gone "$pid"
 	e2e_setup selftest --no-sample
 	is "$status" 0 "setup/byoci starts byoci-$1 again" || diag "$said"
 	service_systemd || like "$said" "started byoci-$1" "and says so"
@@ -58,7 +70,7 @@ lands_once land-killed 1
 # The worker's daemon: its workers have parents of their own.
 slow worker-killed
 kill_service worker
-ok "worker-killed: it lands" comes_to worker-killed landed 60 || diag "$("$bin/byoci" -n selftest why worker-killed 2>&1)"
+lands worker-killed
 
 # The leader of the build: trouble of ours, not a failure of the tests; tried again.
 slow leader-killed
@@ -68,17 +80,20 @@ is "$(show leader-killed | jq -r '.builds[0].outcome')" infrastructure "leader-k
 
 # All of it at once.
 slow all-killed
-for service in brain land slave worker; do kill -KILL "$(service_pid "$service")"; done
+pids=()
+for service in brain land slave worker; do pids+=("$(service_pid "$service")"); done
+kill -KILL "${pids[@]}"
+for pid in "${pids[@]}"; do until_true service_gone "$pid"; done
 e2e_setup selftest --no-sample
 is "$status" 0 "setup/byoci starts everything again"
-ok "all-killed: it lands" comes_to all-killed landed 60 || diag "$("$bin/byoci" -n selftest why all-killed 2>&1)"
+lands all-killed
 
 worker_nothing_left() {
 	! grep -q "$state/worker/slots/" /proc/self/mountinfo &&
 		[ -z "$(find /sys/fs/cgroup -type d -name 'byoci-selftest-[0-9]*' -print -quit)" ]
 }
 service_stop slave >/dev/null 2>&1 # and with it the worker that waits
-ok "nothing of a worker is left" say_until 20 "waiting for the workers to be gone" worker_nothing_left 2>/dev/null
+ok "nothing of a worker is left" until_true worker_nothing_left
 
 e2e_remove
 done_testing

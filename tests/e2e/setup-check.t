@@ -51,13 +51,16 @@ finds 'the configuration does not hold: .*nonsense' "the option"
 read -r -a options <<<"${BYOCI_E2E_OPTIONS:-}"
 authors=127.0.0.1:$((30100 + $$ % 600))
 stands_up --no-sample -O author.listen="$authors" "${options[@]}"
+# What the slave has begun with by itself is done: a worker waits.
+one_waits() { [ "$(runuser -u "$user_slave" -- "$bin/byoci-slave" -n "$namespace" list | jq -r '.ready[].state')" = ready ]; }
+until_true one_waits
 everything >"$scratch/before"
 check
 is "$status" 0 "where setup has just been: exit status 0" || diag "$said"
 like "$said" 'everything is as it should be' "and says so"
 unchanged
-greets() { timeout 10 ssh-keyscan -t ed25519 -p "${authors##*:}" "${authors%:*}" 2>/dev/null | grep -qF "$(cut -d' ' -f2 "$secrets/author/ssh_host_ed25519_key.pub")"; }
-ok "authors' ssh server answers, with the key that setup has made" greets
+greets() { ssh-keyscan -T 30 -t ed25519 -p "${authors##*:}" "${authors%:*}" 2>/dev/null | grep -qF "$(cut -d' ' -f2 "$secrets/author/ssh_host_ed25519_key.pub")"; }
+ok "authors' ssh server answers, with the key that setup has made" until_true greets
 check -O landing.fullname=Else
 is "$status" 1 "with an option that is not set: exit status 1"
 finds "$etc/setup.conf does not hold what it is to hold" "what setup would write"
@@ -145,7 +148,7 @@ e2e_setup "$namespace" --no-sample
 is "$status" 0 "setup/byoci mends what was found" || diag "$(tail -n 20 <<<"$said")"
 check
 is "$status" 0 "and then all is right" || diag "$said"
-ok "authors' ssh server answers again" greets
+ok "authors' ssh server answers again" until_true greets
 e2e_setup "$namespace" --no-sample -O author.listen=
 is "$status" 0 "setup/byoci takes authors' way in away" || diag "$(tail -n 20 <<<"$said")"
 ok "nobody answers there then" not greets

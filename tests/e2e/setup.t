@@ -111,7 +111,7 @@ begin_and() { # SIGNAL LINE
 	seen() {
 		grep -q "$2" "$scratch/said"
 	}
-	ok "setup got as far as: $2" say_until 120 "waiting for: $2" seen "$@" 2>/dev/null
+	ok "setup got as far as: $2" until_true seen "$@"
 	kill "-$1" "$ended"
 	status=0
 	wait "$ended" 2>/dev/null || status=$?
@@ -124,7 +124,7 @@ setsid bash -c 'cd "$1" && . setup/lib/say.sh && namespace=selftest say_log=$2 &
 	say_interruptible && say_while "taking long" long' - "$checkout" "$scratch/long" >"$scratch/said" 2>&1 </dev/null &
 ended=$!
 begun() { [ -s "$scratch/long" ]; }
-ok "a long command of its own runs" say_until 30 "waiting for a long command" begun 2>/dev/null
+ok "a long command of its own runs" until_true begun
 kill -TERM -- "-$ended"
 status=0
 wait "$ended" 2>/dev/null || status=$?
@@ -171,7 +171,7 @@ if ! service_systemd; then
 	reloaded() {
 		grep -q . "$log/byoci-brain.log"
 	}
-	ok "the brain goes on writing" say_until 60 "waiting for a line in the brain's log" reloaded 2>/dev/null
+	ok "the brain goes on writing" until_true reloaded
 	like "$(head -c 200 "$log/byoci-brain.log" | tr '\0' Z)" '^[^Z]' "at the beginning of what is empty now"
 	is "$(stat -c '%U %a' "$log/byoci-brain.log")" "$(stat -c '%U %a' "$log/byoci-brain.log.1.gz")" "as the same user's, with the same mode"
 fi

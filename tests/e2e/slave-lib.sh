@@ -12,6 +12,9 @@ root=$(mktemp -d /tmp/byoci-slave.XXXXXX)
 export BYOCI_ROOT=$root BYOCI_NAMESPACE=slave$$ HOME=$root/home GIT_CONFIG_NOSYSTEM=1
 unset GIT_CONFIG_GLOBAL GIT_DIR GIT_WORK_TREE
 pids=
+waits_in=$root
+# shellcheck source=tests/e2e/wait.sh
+. tests/e2e/wait.sh
 
 tap_count=0
 tap_failed=0
@@ -76,25 +79,8 @@ bail_out() {
 
 done_testing() {
 	echo "1..$tap_count"
-	[ "$tap_failed" -eq 0 ]
+	[ "$tap_failed" -eq 0 ] && ! wait_failed
 	exit
-}
-
-# Nobody ever writes to it: what reads there waits. No process is started for that: after tens of thousands of them bash 5.2 was seen
-# waiting for ever for one that had long ended.
-idle=$root/.idle
-mkfifo "$idle"
-
-# until_true SECONDS COMMAND…: the command is asked again and again; false when the time is over. BYOCI_TEST_PATIENCE: how many times
-# slower than others this machine may be.
-patience=${BYOCI_TEST_PATIENCE:-1}
-until_true() {
-	local end=$((SECONDS + $1 * patience))
-	shift
-	until "$@"; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		read -rt 0.02 <>"$idle" || :
-	done
 }
 
 slave() {
@@ -123,7 +109,7 @@ configure() {
 		[job/unit]
 		backing = bookworm
 		tests.command = ./run-tests
-		tests.limit = $((20 * patience))s
+		tests.limit = 30m
 		output.limit = 64k
 		[backing/bookworm]
 		suite = bookworm
@@ -205,10 +191,11 @@ folder() {
 }
 
 start_worker() {
+	rm -f "$root/run/worker/socket"
 	"$O/tool/worker-fake" "$root/run/worker/socket" 2>"$root/worker.log" &
 	worker_pid=$!
 	pids="$pids $!"
-	until_true 10 test -S "$root/run/worker/socket" || diag "$(cat "$root/worker.log")"
+	until_true listens "$root/run/worker/socket" || diag "$(cat "$root/worker.log")"
 }
 
 answers() {
@@ -219,12 +206,7 @@ start_slave() {
 	"$O/bin/byoci-slave" serve 2>>"$root/slave.log" &
 	slave_pid=$!
 	pids="$pids $!"
-	until_true 10 answers || diag "$(cat "$root/slave.log")"
-}
-
-# A socket that is there may not be listened to yet.
-listens() {
-	perl -MIO::Socket::UNIX -e 'exit !IO::Socket::UNIX->new(Peer => shift)' "$1"
+	until_true answers || diag "$(cat "$root/slave.log")"
 }
 
 start_land() {
@@ -232,14 +214,19 @@ start_land() {
 	"$O/bin/byoci-slave" serve --land 2>>"$root/land.log" &
 	land_pid=$!
 	pids="$pids $!"
-	until_true 10 listens "$root/run/land/socket" || diag "$(cat "$root/land.log")"
+	until_true listens "$root/run/land/socket" || diag "$(cat "$root/land.log")"
 }
 
-# raw SOCKET: sends standard input, prints what comes back until the other side closes or nothing came for two seconds.
+# raw SOCKET [LINES]: sends standard input, prints what comes back until so many lines came, or the other side closes.
 raw() {
-	perl -MIO::Socket::UNIX -MIO::Select -e '
-		my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 1;
+	perl -MIO::Socket::UNIX -e '
+		alarm pop; my ($path, $lines) = @ARGV; my $said = "";
+		my $s = IO::Socket::UNIX->new(Peer => $path) or exit 1;
 		local $/; my $in = <STDIN>; local $SIG{PIPE} = "IGNORE"; print {$s} $in; $s->flush;
-		my $w = IO::Select->new($s);
-		while ($w->can_read($ARGV[2])) { sysread($s, my $b, 65536) or last; print $b; last if $ARGV[1] && $b =~ /\n/ }' "$root/run/$1/socket" "${2:-}" $((2 * patience))
+		while ((!$lines || $said =~ tr/\n// < $lines) && sysread $s, $said, 65536, length $said) { }
+		print $said' "$root/run/$1/socket" "${2:-0}" "$wait_limit"
+}
+
+slave_rereads() {
+	read_again "$slave_pid" "$root/slave.log"
 }

@@ -22,11 +22,11 @@ logged() {
 
 # begin NAME: tests it without waiting for its end, which comes when go() is called.
 begin() {
-	propose "$1" "echo begun; while [ ! -e $root/go-$1 ]; do :; done; echo went on"
+	propose "$1" "echo begun; while [ ! -e $root/go-$1 ]; do sleep 0.02; done; echo went on"
 	spec "$1"
 	"$O/bin/byoci-slave" test --spec "$root/$1.spec" --result "$root/$1.result" "${@:2}" >"$root/$1.out" 2>"$root/$1.err" &
 	client=$!
-	until_true 20 logged '| begun' || bail_out "$1 did not begin: $(cat "$root/$1".{out,err}; tail -n 3 "$root/slave.log")"
+	until_true logged '| begun' || bail_out "$1 did not begin: $(cat "$root/$1".{out,err}; tail -n 3 "$root/slave.log")"
 }
 
 go() {
@@ -117,7 +117,7 @@ like "$log" '^\| \\x1b\[2J\\xff$' "its control characters are escaped"
 
 # Time.
 configure
-sed -i 's/^tests.limit = .*/tests.limit = 1s/' "$root/etc/byoci/byov.conf"
+sed -i 's/^tests.limit = .*/tests.limit = 5s/' "$root/etc/byoci/byov.conf"
 kill "$slave_pid" "$worker_pid"
 wait "$slave_pid" "$worker_pid"
 start_worker
@@ -152,14 +152,14 @@ is "$(slave cancel "$build")" '{"ok":true}' "cancelling it again is fine"
 begin left
 kill "$client"
 wait "$client" 2>/dev/null
-ok "a client that goes away cancels its build" until_true 20 done_with cancelled
+ok "a client that goes away cancels its build" until_true done_with cancelled
 
 begin kept --detach
 kill "$client"
 wait "$client" 2>/dev/null
 ok "unless it said otherwise" running
 go kept
-ok "then the build goes on to its end" until_true 20 done_with success
+ok "then the build goes on to its end" until_true done_with success
 
 # The daemon dies, and is there again.
 begin lives
@@ -232,13 +232,13 @@ refused '.trees[0].merges[0].author = "no mail"' 64 "an author without an addres
 refused '.trees[0].merges[0].source = "HEAD"' 64 "a commit that is a name" 'source'
 is "$(find "$root/state/slave/builds" -name "$(jq -r .build "$root/fine.spec")")" "" "nothing was begun for them"
 
-line=$(printf '{"op":"follow","build":"%032d"}\n' 7 | raw slave once)
+line=$(printf '{"op":"follow","build":"%032d"}\n' 7 | raw slave 1)
 like "$line" '"kind":"input"' "following a build that is not there is an error"
-like "$(printf '{"op":"nope"}\n' | raw slave once)" 'must be one of' "as is an unknown operation"
-like "$(printf '{"op":"cancel","build":"../x"}\n' | raw slave once)" '32 lower-case hex' "a path for a build"
-like "$(printf '{"op":"follow","build":"%s","offset":3}\n' "$(jq -r .build "$root/good.spec")" | raw slave once)" 'beginning of a line' \
+like "$(printf '{"op":"nope"}\n' | raw slave 1)" 'must be one of' "as is an unknown operation"
+like "$(printf '{"op":"cancel","build":"../x"}\n' | raw slave 1)" '32 lower-case hex' "a path for a build"
+like "$(printf '{"op":"follow","build":"%s","offset":3}\n' "$(jq -r .build "$root/good.spec")" | raw slave 1)" 'beginning of a line' \
 	"an offset inside a line"
-like "$(printf '[]\n' | raw slave once)" 'error' "a line that is no object"
+like "$(printf '[]\n' | raw slave 1)" 'error' "a line that is no object"
 is "$(printf 'rubbish\n' | raw slave)" "" "rubbish ends the connection"
 head -c 3000000 /dev/zero | tr '\0' x | raw slave >/dev/null
 ok "the daemon outlives all that" answers
@@ -257,10 +257,10 @@ like "$(printf '{"op":"list"}\n' | setpriv --reuid=65534 --regid=65534 --clear-g
 # What daemons say reaches no terminal as anything but text.
 bad_words() { # SOCKET TYPE: whoever asks there is told something that would clear a terminal
 	perl -MSocket -e 'my $what = $ARGV[1] eq "packets" ? SOCK_SEQPACKET : SOCK_STREAM; socket my $s, AF_UNIX, $what, 0 or die;
-		bind $s, pack_sockaddr_un($ARGV[0]) or die; listen $s, 1; accept my $c, $s; sysread $c, my $b, 100000;
+		bind $s, pack_sockaddr_un("$ARGV[0].new") or die; listen $s, 1; rename "$ARGV[0].new", $ARGV[0]; accept my $c, $s; sysread $c, my $b, 100000;
 		syswrite $c, qq({"error":"go \\u001b[2J away","kind":"refused"}) . ($ARGV[1] eq "packets" ? "" : "\n"); sysread $c, $b, 1' "$@" &
 	pids="$pids $!"
-	until_true 20 test -S "$1"
+	until_true test -S "$1"
 }
 bad_words "$root/run/bad-author" packets
 read -r type key _ <"$root/ann.pub"
@@ -277,7 +277,7 @@ ok "and gone" test ! -e "$(folder)"
 empty() {
 	[ -z "$(ls -A "$root/state/slave/trash")" ]
 }
-ok "with all that was in it" until_true 20 empty
+ok "with all that was in it" until_true empty
 build=$(jq -r .build "$root/fine.spec")
 mkdir "$(folder)/layer"
 is "$(slave reap)" '{"removed":1,"left":[]}' "a tree that was left is removed too"

@@ -41,21 +41,21 @@ end_all() {
 }
 chaos=
 trap end_all EXIT
-comes 5 different && in_host ip link set lo up && in_host ip link add up0 type veth peer name down0 && in_host ip address add 192.0.2.1/24 dev up0 &&
+until_true different && in_host ip link set lo up && in_host ip link add up0 type veth peer name down0 && in_host ip address add 192.0.2.1/24 dev up0 &&
 	in_host ip link set down0 up && in_host ip link set up0 up && in_host ip route add default via 192.0.2.254 && in_host sysctl -q -w net.ipv4.ip_forward=1 ||
 	bail_out "no network namespace"
 bridge=byo$(printf %s "$BYOCI_NAMESPACE" | sha256sum | cut -c1-8)
 links() { in_host ip -o link | grep "$bridge\."; }
 
 slave_ready
-ports=$(perl -MIO::Socket::INET -e 'print join " ", map { $_->sockport } map { IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") } 1, 2')
+port=$((10000 + 2 * ($$ % 4000))) # and the one behind it: of those that the kernel gives to nobody
 mkdir -p "$scratch/run/brain" "$scratch/run/land" "$state/brain" "$scratch/secrets/brain"
 install -m 600 /dev/stdin "$scratch/secrets/brain/hook-git" <<<"$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')"
 chmod 755 "$scratch/secrets"
 cat >>"$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf" <<-CONF
 	[$BYOCI_NAMESPACE]
-	hook.listen = 127.0.0.1:${ports% *}
-	pages.listen = 127.0.0.1:${ports#* }
+	hook.listen = 127.0.0.1:$port
+	pages.listen = 127.0.0.1:$((port + 1))
 	land.user = root
 	worker.nat.dns = 192.0.2.254
 	[job/script]
@@ -67,7 +67,7 @@ seed=${BYOCI_TEARDOWN_SEED:-$(date +%s)}
 builds=${BYOCI_TEARDOWN_BUILDS:-200}
 began=$SECONDS
 status=0
-BYOCI_BUILD=$build BYOCI_HOOK=127.0.0.1:${ports% *} timeout $((240 * patience)) perl "$checkout/tests/e2e/chaos" \
+BYOCI_BUILD=$build BYOCI_HOOK=127.0.0.1:$port timeout $((900 * patience)) perl "$checkout/tests/e2e/chaos" \
 	"$scratch" "$slave" "$builds" "$seed" "$host" >"$scratch/said" 2>&1 </dev/null &
 chaos=$!
 wait "$chaos" || status=$?
@@ -81,7 +81,7 @@ for who in brain slave worker handler leader; do
 done
 kill "$(cat "$scratch/brain.pid")"
 is "$(grep '^error' "$scratch/brain.log" "$scratch/slave.log")" "" "neither the brain nor the slave had trouble that it names an error"
-ok "the brain ends" comes 10 not kill -0 "$(cat "$scratch/brain.pid")"
+ok "the brain ends" until_true not kill -0 "$(cat "$scratch/brain.pid")"
 status=0
 reaped=$("$build/bin/byoci-slave" reap 2>&1) || status=$?
 is "$status:$(jq -c .left <<<"$reaped")" '0:[]' "the reaper removes all that it finds"
@@ -92,7 +92,7 @@ is "$(find "$state/slave/builds" -mindepth 1 -maxdepth 1 | wc -l)" "$(find "$sta
 slave_kill
 clean "with the daemon go the workers that wait: no process, control group, mount, slot or record is left"
 no_links() { [ -z "$(links)" ]; }
-ok "nor an end of a network" comes 10 no_links || diag "$(links)"
+ok "nor an end of a network" until_true no_links || diag "$(links)"
 is "$(find "$state" "$scratch/run" -uid "+$((ids_first - 1))" | head -n 5)" "" "nor a file of a worker's ids"
 
 # What can't be removed is told.

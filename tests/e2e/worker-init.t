@@ -45,10 +45,10 @@ service='
 		MemoryMax=64M
 		TasksMax=10
 	UNIT
-	echo "state: $(timeout '"$((60 * patience))"' systemctl is-system-running --wait)"
+	echo "state: $(timeout '"$wait_limit"' systemctl is-system-running --wait)"
 	systemctl --failed --no-legend
 	systemctl daemon-reload; systemctl start under-test.service && echo "started"
-	for i in $(seq 200); do served=$(timeout 5 bash -c "cat </dev/tcp/127.0.0.1/8000" 2>/dev/null); [ -z "$served" ] || break; sleep 0.1; done
+	for i in $(seq 1000); do served=$(timeout 60 bash -c "cat </dev/tcp/127.0.0.1/8000" 2>/dev/null); [ -z "$served" ] || break; sleep 0.1; done
 	echo "$served"
 	systemctl show -P ActiveState -P ControlGroup under-test.service | tr "\n" " "; echo
 	systemctl stop under-test.service; echo "then: $(systemctl is-active under-test.service)"
@@ -126,7 +126,7 @@ mkfifo "$scratch/hold"
 setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=services,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
 caller=$!
 disown
-comes 20 grep -q holding "$scratch/held"
+until_true grep -q holding "$scratch/held"
 kill -9 "$(jq -r .pid "$slots/0.json")"
 let_go "$caller"
 clean "a worker with systemd that is killed leaves nothing"

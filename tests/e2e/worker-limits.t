@@ -67,7 +67,7 @@ like "$said" '^5$' "with its owner"
 unlike "$said" '/dev/loop' "its device is not there inside"
 like "$said" '^ended with 0 *$' "and its memory is not that of the disk"
 clean "nothing of the worker stays"
-ok "nor of its disk" comes 10 no_disks || diag "$(disk_leftovers)"
+ok "nor of its disk" until_true no_disks || diag "$(disk_leftovers)"
 is "$(find "$disks" -name 'ext4-*' | wc -l)" 1 "the template stays"
 ok "which is small: $(used) MiB" [ "$(used)" -le 8 ]
 runs_as image second <<<'ls /workspace | tr "\n" " "; find /opt | wc -l'
@@ -81,17 +81,17 @@ mkfifo "$scratch/hold"
 setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=image,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
 caller=$!
 disown
-comes 30 grep -q holding "$scratch/held"
+until_true grep -q holding "$scratch/held"
 is "$(grep -l -s "^$disks" /sys/block/loop*/loop/backing_file | wc -l)" 1 "one device while it runs"
 kill -9 "$(jq -r .pid "$slots/0.json")"
 let_go "$caller"
 clean "killed, the worker goes"
-ok "and its disk" comes 10 no_disks || diag "$(disk_leftovers)"
+ok "and its disk" until_true no_disks || diag "$(disk_leftovers)"
 layer huge <<<true
 try start=huge,,"$layer"
 like "$said" '^failed .*(no room for a disk|cannot be|mkfs)' "a disk that the host has no room for is refused"
 clean "which leaves nothing"
-ok "no disk either" comes 10 no_disks || diag "$(disk_leftovers)"
+ok "no disk either" until_true no_disks || diag "$(disk_leftovers)"
 
 runs_as memory memory <<<"$fill"
 like "$said" '^full at 6[0-4]$' "a disk in memory is full at its size"
@@ -100,7 +100,7 @@ like "$said" '^files: 1[56][0-9]{3}$' "it has so many files, and no more"
 like "$said" '^files again$' "which become free again"
 
 # Processors: two that never rest, for a second and a half.
-work='perl -e "my \$other = fork; my \$end = time + 3; 1 while time < \$end; exit if !\$other; wait; print \"worked: \", join(\" \", (times)[0] + (times)[2]), \"\n\""'
+work='perl -e "my \$end = time + 3; my \$other = fork; 1 while time < \$end; exit if !\$other; wait; print \"worked: \", join(\" \", (times)[0] + (times)[2]), \"\n\""'
 runs_as one one <<<"$work"
 one=$(sed -n 's/^worked: \([0-9]*\).*/\1/p' <<<"$said")
 ok "two busy processes get no more than one processor: $one of 3 s" [ "${one:-9}" -le 3 ]
@@ -109,7 +109,7 @@ layer quota <<<'sleep 1000'
 setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=one,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
 caller=$!
 disown
-comes 30 grep -q holding "$scratch/held"
+until_true grep -q holding "$scratch/held"
 group=$(find /sys/fs/cgroup \( -path "*/byoci-$BYOCI_NAMESPACE-0/box" -o -name "lxc.payload.byoci-$BYOCI_NAMESPACE-0" \) \( -exec test -e {}/cpu.cfs_quota_us \; -o -exec test -e {}/cpu.max \; \) -print | head -n 1)
 like "$(cat "$group/cpu.cfs_quota_us" "$group/cpu.max" 2>/dev/null)" '^100000( 100000)?$' "by a quota of its control group"
 let_go "$caller"
@@ -130,7 +130,7 @@ cold
 runs_as memory quick <<<"$read_big"
 quick=$(milliseconds)
 ok "6 MiB at 2 MiB a second take their time: $slow ms, else $quick ms" [ "${slow:-0}" -ge 2000 ]
-ok "without a limit they don't" [ "${quick:-9999}" -lt 2000 ]
+ok "without a limit they take less" [ "${quick:-9999}" -lt "${slow:-0}" ]
 layer slowimage <<<true
 try start=slowimage,,"$layer" exec wait remove
 if [ "$version" = 2 ]; then
@@ -154,18 +154,18 @@ layer weighty <<<'echo holding; sleep 1000'
 try start=weighty,,"$layer" exec wait remove
 like "$said" '^failed .*\[job/weighty\] io.weight: nothing shares disk .*bfq .*scheduler: \[none\]' "a share that nothing would give is refused, with the remedy"
 is_unmounted() { [ -z "$(leftovers | grep -v " $state ")" ]; }
-ok "nothing stays" comes 10 is_unmounted || diag "$(leftovers)"
+ok "nothing stays" until_true is_unmounted || diag "$(leftovers)"
 if echo bfq >"/sys/block/${loop#/dev/}/queue/scheduler"; then
 	: >"$scratch/held"
 	setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=weighty,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
 	caller=$!
 	disown
-	comes 30 grep -q holding "$scratch/held" || diag "$(cat "$scratch/held" "$scratch/worker.log")"
+	until_true grep -q holding "$scratch/held" || diag "$(cat "$scratch/held" "$scratch/worker.log")"
 	weights=$(find /sys/fs/cgroup \( -path "*/byoci-$BYOCI_NAMESPACE-0/*bfq.weight" -o -path "*/lxc.payload.byoci-$BYOCI_NAMESPACE-0/*bfq.weight" \) -not -path '*/box/*' -exec cat {} +)
 	like "$weights" '^(default )?300$' "else the worker's group has it"
 	unlike "$(find /sys/fs/cgroup -path "*/byoci-$BYOCI_NAMESPACE-0/box/*bfq.weight" -exec cat {} +)" '300' "which is above what the worker sees"
 	let_go "$caller"
-	ok "(gone)" comes 10 is_unmounted || diag "$(leftovers)"
+	ok "(gone)" until_true is_unmounted || diag "$(leftovers)"
 else
 	diag "this kernel has no bfq"
 fi

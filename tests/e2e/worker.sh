@@ -78,31 +78,21 @@ worker_start() {
 		"${scope[@]}" "$build/bin/byoci-worker" -n "$BYOCI_NAMESPACE" >>"$scratch/worker.log" 2>&1 </dev/null &
 		worker_pid=$!
 	fi
-	comes 10 [ -S "$socket" ] && comes 10 listening
+	until_true listens "$socket" && until_true listening
 }
 listening() { grep -q "listening" "$scratch/worker.log"; }
 worker_kill() {
 	kill "-${1:-TERM}" "$worker_pid" 2>/dev/null
-	wait "$worker_pid" 2>/dev/null || [ ! -d "$units" ] || comes 10 not kill -0 "$worker_pid"
+	wait "$worker_pid" 2>/dev/null || [ ! -d "$units" ] || until_true not kill -0 "$worker_pid"
 	rm -f "$scratch/worker.log.old"
 	mv "$scratch/worker.log" "$scratch/worker.log.old"
-}
-# comes SECONDS COMMAND…: becomes true within that time.
-comes() {
-	local end=$((SECONDS + $1 * patience))
-	shift
-	until "$@" 2>/dev/null; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.02
-	done
-	return 0
 }
 # Kills callers that were put into the background, and disowned.
 let_go() {
 	local pid
 	for pid; do
 		kill -9 "$pid" 2>/dev/null
-		comes 10 not kill -0 "$pid"
+		until_true not kill -0 "$pid"
 	done
 }
 lxd_end() { :; } # of its own, where the workers are LXD's
@@ -116,7 +106,7 @@ as() {
 install -m 755 "$build/tool/worker-try" "$scratch/worker-try"
 try() {
 	status=0
-	said=$(as "$slave" timeout -k 5 $((60 * patience)) "$scratch/worker-try" "$socket" "$@" 2>&1 </dev/null) || status=$?
+	said=$(as "$slave" timeout -k 5 "$wait_limit" "$scratch/worker-try" "$socket" "$@" 2>&1 </dev/null) || status=$?
 }
 # layer NAME: a folder with a workspace, whose test.sh is standard input.
 layer() {
@@ -146,7 +136,7 @@ leftovers() {
 	for lock in "$slots"/*.lock; do flock -n "$lock" true || echo "$lock is taken"; done
 }
 is_clean() { [ -z "$(leftovers)" ]; }
-clean() { ok "$1" comes 10 is_clean || diag "$(leftovers)"; }
+clean() { ok "$1" until_true is_clean || diag "$(leftovers)"; }
 
 # backing NAME: from the cache of earlier tests, else built. Its digest is in $digest.
 cache=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/byoci-tests
@@ -222,10 +212,10 @@ slave_start() {
 		>>"$scratch/slave.log" 2>&1 </dev/null &
 	slave_pid=$!
 	disown
-	comes 10 slave_answers
+	until_true slave_answers
 }
 slave_answers() { "$build/bin/byoci-slave" kept >/dev/null 2>&1; }
 slave_kill() {
 	kill "-${1:-TERM}" "$slave_pid" 2>/dev/null
-	comes 10 not kill -0 "$slave_pid"
+	until_true not kill -0 "$slave_pid"
 }

@@ -11,11 +11,12 @@ unfinished() { find "$state/worker/backings" -maxdepth 1 -name '.*' ! -name '.' 
 setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" backing=never >"$scratch/never" 2>&1 &
 caller=$!
 disown
-ok "a backing is built for the slave's user" comes 20 grep -q 'backing never: building it' "$scratch/never"
-is "$(unfinished | wc -l)" 1 "beside the others"
+ok "a backing is built for the slave's user" until_true grep -q 'backing never: building it' "$scratch/never"
+one_begun() { [ "$(unfinished | wc -l)" = 1 ]; }
+ok "beside the others" until_true one_begun
 let_go "$caller"
 unbuilt() { [ -z "$(unfinished)$(handlers)" ]; }
-ok "when the caller goes away it is given up" comes 30 unbuilt || diag "$(unfinished; handlers)"
+ok "when the caller goes away it is given up" until_true unbuilt || diag "$(unfinished; handlers)"
 
 # What a test is told, and what comes back.
 runs plain <<-'SH'
@@ -34,6 +35,7 @@ like "$said" '^ended with 7 $' "tests.command runs after it, in a shell of its o
 try start=unset,,"$layer" exec wait
 unlike "$said" '^tested$' "tests.command does not run when setup.command failed"
 like "$said" '^ended with 5 $' "whose status it is"
+clean "callers that go away leave nothing, either"
 
 runs inside <<-'SH'
 	echo "in $(pwd) as $(id -u):$(id -g)"
@@ -117,7 +119,8 @@ like "$said" '^removed$' "a worker that waits can be removed"
 try ready=script,"$digest"
 like "$said" '^failed .* ready: job script is configured otherwise here' "the job must be configured as it is here from the start"
 clean "none of them left anything"
-said=$( (comes 10 grep -q '^holding' "$scratch/dying"; processes | awk '{print $2}' | xargs kill -9; sleep 0.1) |
+none_lives() { ! processes | grep -qv ']'; } # of who is dead, and waited for by nobody yet, ps has the name in brackets
+said=$( (until_true grep -q '^holding' "$scratch/dying"; processes | awk '{print $2}' | xargs kill -9; until_true none_lives; pass 0.1) |
 	as "$slave" "$scratch/worker-try" "$socket" ready=script, hold check 2>&1 | tee "$scratch/dying")
 like "$said" '^failed .* check: .*(its first process has ended|does not run any more)$' "one whose container has died is not well"
 clean "and leaves nothing"
@@ -166,8 +169,8 @@ hold() {
 		<>"$scratch/hold.$1" > >(exec cat >"$scratch/held.$1") 2>&1 &
 	caller=$!
 	disown
-	comes 10 grep -q '^holding' "$scratch/held.$1" || diag "$(cat "$scratch/held.$1")"
-	comes 10 runs_in "$3"
+	until_true grep -q '^holding' "$scratch/held.$1" || diag "$(cat "$scratch/held.$1")"
+	until_true runs_in "$3"
 	handler=$(jq -r .pid "$slots/$3.json")
 }
 # The command runs in slot N.
@@ -217,7 +220,7 @@ ok "byoci-worker ends, its worker does not" runs_in 0
 jq -c '.expiry = 1000' "$slots/0.json" >"$scratch/expired" && cat "$scratch/expired" >"$slots/0.json"
 ok "byoci-worker starts again, after the worker's expiry" worker_start
 gone() { ! kill -0 "$handler"; }
-ok "which ends it" comes 10 gone
+ok "which ends it" until_true gone
 let_go "$caller"
 worker_kill TERM
 worker_start
@@ -232,7 +235,7 @@ moment() {
 	sleep "0.0$1"
 	if [ "$2" = caller ]; then kill -9 "$caller"; else handlers | xargs -r kill -9; fi 2>/dev/null
 	let_go "$caller"
-	comes 10 is_clean || diag "killed after $1 hundredths of a second: the $2"
+	until_true is_clean || diag "killed after $1 hundredths of a second: the $2"
 	is_clean
 }
 for who in caller handler; do

@@ -18,17 +18,19 @@ worker_start || bail_out "$(cat "$scratch/worker.log")"
 
 mkfifo -m 600 "$scratch/files.fifo" "$scratch/notes.fifo"
 chown "$slave" "$scratch"/*.fifo
+# Whoever waits for a writer of a fifo that none opened reads its end; who reads reads on.
+have_read() {
+	local fifo pid
+	for fifo in "$scratch"/{files,notes}.fifo; do : {end}<>"$fifo" {end}>&-; done
+	for pid in $readers; do ! kill -0 "$pid" || return 1; done
+}
 # keeps NAME: a worker runs standard input; what is kept of it goes to $scratch/NAME.cpio and its notes to $notes.
 keeps() {
-	local readers
 	layer "$1"
 	cat "$scratch/files.fifo" >"$scratch/$1.cpio" & readers=$!
 	cat "$scratch/notes.fifo" >"$scratch/$1.notes" & readers="$readers $!"
 	try start=keeping,,"$layer" exec wait collect="$scratch/files.fifo,$scratch/notes.fifo" remove
-	# shellcheck disable=SC2086
-	kill $readers 2>/dev/null
-	# shellcheck disable=SC2086
-	wait $readers 2>/dev/null
+	until_true have_read
 	notes=$(cat "$scratch/$1.notes")
 	names=$(cpio -t --quiet <"$scratch/$1.cpio" | sort | tr '\n' ' ')
 }
@@ -81,13 +83,13 @@ like "$names" 'small' "the others come"
 like "$notes" '^bomb: it is larger than what is left of artefacts.limit$' "and it is told"
 ok "no more than the limit came" test "$(stat -c %s "$scratch/sizes.cpio")" -lt 1060000
 
-begin=$(date +%s%N)
+begin=$(date +%s)
 keeps many <<-'SH'
 	perl -e 'mkdir "m"; for (1 .. 15000) { open my $f, ">", "m/$_" or last } for (1 .. 1000) { mkdir "n$_" or last }'
 SH
 is "$status:$(cpio -t --quiet <"$scratch/many.cpio" | wc -l)" "0:20" "of very many files as many come as may"
 like "$notes" '^there are more files than artefacts.count allows: the rest is left out$' "and it is told"
-ok "in time" test $(($(date +%s%N) - begin)) -lt $((30000000000 * patience))
+ok "in time" test $(($(date +%s) - begin)) -lt "$wait_limit"
 ok "in few words" test "$(wc -l <<<"$notes")" -lt 40
 
 # Promise 8: asked for at the wrong time, or with the wrong descriptors.
@@ -96,12 +98,11 @@ try start=keeping,,"$layer" collect=/dev/null,/dev/null
 like "$said" "collect can't be done now: the worker waits for its command" "nothing comes out before the end" || diag "$said"
 try start=keeping,,"$layer" exec wait collect=/dev/null,/dev/null
 like "$said" 'must be writing ends of pipes' "nor into anything but a pipe"
-layer stopped <<<'echo x >x; sleep 100'
+layer stopped <<<'echo x >x; sleep 1000'
 cat "$scratch/files.fifo" >"$scratch/stopped.cpio" & readers=$!
 cat "$scratch/notes.fifo" >/dev/null & readers="$readers $!"
 try start=keeping,,"$layer" stop collect="$scratch/files.fifo,$scratch/notes.fifo" remove
-# shellcheck disable=SC2086
-wait $readers
+until_true have_read
 is "$(cpio -t --quiet <"$scratch/stopped.cpio")" "test.sh" "what a stopped worker has can be kept"
 # Promise 11: somebody who asks and does not read, then goes away.
 layer silent <<<'head -c 900000 /dev/zero >big'
@@ -111,7 +112,7 @@ setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "
 caller=$!
 disown
 walks() { ps -eo uid=,comm= | awk -v first="$ids_first" '$1 >= first && $1 < first + 131072 && $2 ~ /byoci-worker/ { found = 1 } END { exit !found }'; }
-ok "what looks for files is root of the worker only" comes 20 walks || diag "$(processes; cat "$scratch/silent.said"; tail -n 3 "$scratch/worker.log")"
+ok "what looks for files is root of the worker only" until_true walks || diag "$(processes; cat "$scratch/silent.said"; tail -n 3 "$scratch/worker.log")"
 let_go "$caller"
 exec 8<&- 9<&-
 clean "who asks and goes away leaves nothing"

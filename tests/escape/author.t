@@ -50,7 +50,7 @@ unlike "$said" '^(reached|link|seen|done): ' "no port, link, socket, process, fo
 
 # Promise 8: on a terminal she has one of the container's own, where nobody else is.
 type_there() {
-	comes 20 shell_runs
+	until_true shell_runs
 	cat <<-'SH'
 		tty; ls -A /dev/pts | wc -l; ps -e -o args= | grep -c '[s]shd'
 		printf 'al%s\n' ive; kill -HUP -1; kill -9 -1; exit
@@ -58,22 +58,22 @@ type_there() {
 }
 type_there >&"$silence" &
 disown
-said=$(timeout -k 5 70 script -qec "exec timeout -k 5 60 ${ssh[*]} -tt -i $scratch/ann ${address%:*}" /dev/null <"$scratch/silence" 2>&1 | tr -d '\r')
+said=$(timeout -k 5 "$wait_limit" script -qec "exec timeout -k 5 $wait_limit ${ssh[*]} -tt -i $scratch/ann ${address%:*}" /dev/null <"$scratch/silence" 2>&1 | tr -d '\r')
 like "$said" 'alive$' "on a terminal she tries it and everybody there"
 like "$said" '/dev/pts/[0-9]+$' "which is the container's"
 like "$said" '^2$' "and its only one"
-ok "when she has killed all of it nothing is left of the copy" comes 20 only_kept
+ok "when she has killed all of it nothing is left of the copy" until_true only_kept
 outside() { pgrep -u "$guest" -f 'byoci-slave .*author ' >/dev/null; }
-ok "nor of who let her in" comes 20 not outside
+ok "nor of who let her in" until_true not outside
 is "$(kept)" "$id" "the kept worker is still there"
 
 # Promise 8: a copy and the worker that it is of know nothing of each other.
 "${ssh[@]}" -i "$scratch/ann" "${address%:*}" <"$scratch/silence" >"$scratch/out" 2>&1 {silence}<&- {nowhere}<&- &
 background+=($!)
 disown
-comes 20 shell_runs
+until_true shell_runs
 echo 'echo mine | tee /dev/shm/note >>stolen; kill -9 $(seq 2 40 | grep -vx $$) 2>/dev/null; echo there; sleep 1000' >&"$silence"
-ok "while she is in a copy" comes 20 grep -q there "$scratch/out"
+ok "while she is in a copy" until_true grep -q there "$scratch/out"
 said=$(shell "$id" <<<'ls -A /dev/shm; ps -e -o args= | grep "[s]leep"; wc -c <stolen; echo seen')
 is "$said" "16
 seen" "the kept worker has nothing of what she does"
@@ -91,16 +91,19 @@ many
 unlike "$(cat "$scratch/many")" '^let in$' "she is not let into another one meanwhile"
 is "$(kept | wc -l)" 2 "there is one copy beside the kept worker"
 kill -KILL "${background[-1]}"
-ok "when her connection is lost it goes" comes 20 only_kept
+ok "when her connection is lost it goes" until_true only_kept
+over() { grep -c 'the time of a copy is over' "$scratch/worker.log"; }
+before=$(over)
+was_in() { shell_runs || [ "$(over)" -gt "$before" ]; }
 sed -i 's/^author.limit = .*/author.limit = 3s/' "$scratch/conf"
 keeps 10m
 "${ssh[@]}" -i "$scratch/ann" "${address%:*}" <"$scratch/silence" >"$scratch/nowhere" 2>&1 {silence}<&- {nowhere}<&- &
 background+=($!)
 disown
 echo yes >&"$silence"
-ok "she is in one whose output she does not read" comes 20 shell_runs
-ok "when its time is over it goes" comes 20 only_kept
-ok "and so does who let her in" comes 30 not outside
+ok "she is in one whose output she does not read" until_true was_in
+ok "when its time is over it goes" until_true only_kept
+ok "and so does who let her in" until_true not outside
 kill -KILL "${background[-1]}"
 byoci_slave discard "$id" >/dev/null
 clean "nothing is left"

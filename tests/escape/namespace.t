@@ -7,7 +7,7 @@
 . "$(dirname "$0")/../e2e/lib.sh"
 [ "$(id -u)" -eq 0 ] || skip_all "setup/byoci needs root"
 
-stands_up --no-sample -O "job/unit:tests.limit=$((20 * patience))s" -O job/unit:output.limit=256K -O job/unit:memory=128M -O job/unit:disk=32M \
+stands_up --no-sample -O "job/unit:tests.limit=$((60 * patience))s" -O job/unit:output.limit=256K -O job/unit:memory=128M -O job/unit:disk=32M \
 	-O job/unit:processes=64
 before=$(main_now)
 
@@ -17,7 +17,7 @@ tries() {
 	branch "$1" >"$scratch/said" 2>&1 && mkdir -p "$scratch/$1/tests" && cat >"$scratch/$1/tests/a-try" &&
 		sample_git author -C "$scratch/$1" add -A >>"$scratch/said" 2>&1 && sample_git author -C "$scratch/$1" commit -qm "Try $1" &&
 		{ propose "$1" && approve "$1"; } >>"$scratch/said" 2>&1 || diag "$(cat "$scratch/said")"
-	ok "$1: it is rejected" comes_to "$1" rejected 60 || diag "$("$bin/byoci" -n "$namespace" why "$1" 2>&1)"
+	ok "$1: it is rejected" comes_to "$1" rejected || diag "$("$bin/byoci" -n "$namespace" why "$1" 2>&1)"
 	tried=$(show "$1" | jq -r '.builds[-1].build // .builds[-1].id')
 	log=$("$bin/byoci" -n "$namespace" log "$tried" 2>&1 | tr -d '\0')
 	why=$("$bin/byoci" -n "$namespace" why "$1" 2>&1)
@@ -54,7 +54,7 @@ nothing_reached files
 # Promise 8: neither brain, nor slave, nor any port or socket of the host's.
 listens="$(option hook.listen) $(option pages.listen) $(option git.listen)"
 addresses=$(ip -o -4 addr show | awk '{split($4, a, "/"); print a[1]}' | tr '\n' ' ')
-is "$(timeout 5 bash -c "exec 3<>/dev/tcp/${listens%%:*}/$(cut -d' ' -f1 <<<"$listens" | cut -d: -f2)" && echo reached)" reached \
+is "$(timeout "$wait_limit" bash -c "exec 3<>/dev/tcp/${listens%%:*}/$(cut -d' ' -f1 <<<"$listens" | cut -d: -f2)" && echo reached)" reached \
 	"doors: from the host the hook's port is reached"
 tries doors <<-SH
 	cat >/tmp/doors.pl <<'PERL'
@@ -77,7 +77,7 @@ nothing_reached doors
 
 # Promise 8: a result is a line that the slave signs, whatever the tests print. The line is a true one, of a build that succeeded.
 proposed good landed good >/dev/null 2>&1
-ok "verdicts: a good proposal lands" comes_to good landed 60 || diag "$("$bin/byoci" -n "$namespace" why good 2>&1)"
+ok "verdicts: a good proposal lands" comes_to good landed || diag "$("$bin/byoci" -n "$namespace" why good 2>&1)"
 before=$(main_now)
 line=$(cat "$state/slave/builds/$(show good | jq -r '.builds[-1].build // .builds[-1].id')/result")
 tries verdicts <<-SH
@@ -141,7 +141,7 @@ tries daemons <<-'SH'
 	exit 1
 SH
 hostile() { [ "$(pgrep -f 'byoci-hostile' | wc -l)" -eq 0 ]; }
-ok "daemons: none of it lives" say_until 10 "waiting for them" hostile 2>/dev/null
+ok "daemons: none of it lives" until_true hostile
 
 # Promise 8: nothing of the tree runs on the host, and no link or odd entry of it leads out of the worker.
 trap_file=$scratch/trapped
@@ -163,7 +163,7 @@ tries_tree() {
 tries_tree
 sample_git author -C "$scratch/tree" add -A && sample_git author -C "$scratch/tree" commit -qm "Try links" &&
 	{ propose tree && approve tree; } >/dev/null 2>&1
-ok "tree: it is rejected" comes_to tree rejected 60 || diag "$("$bin/byoci" -n "$namespace" why tree 2>&1)"
+ok "tree: it is rejected" comes_to tree rejected || diag "$("$bin/byoci" -n "$namespace" why tree 2>&1)"
 log=$("$bin/byoci" -n "$namespace" log "$(show tree | jq -r '.builds[-1].build // .builds[-1].id')" 2>&1)
 nothing_reached tree
 ok "tree: nothing of it ran on the host" [ ! -e "$trap_file" ]
@@ -173,7 +173,7 @@ sample_git author -C "$scratch/submodule" update-index --add --cacheinfo "160000
 	printf '[submodule "lib"]\n\tpath = lib\n\turl = ext::sh -c "touch %s"\n' "$trap_file" >"$scratch/submodule/.gitmodules" &&
 	sample_git author -C "$scratch/submodule" add .gitmodules && sample_git author -C "$scratch/submodule" commit -qm "Try a submodule" &&
 	{ propose submodule && approve submodule; } >/dev/null 2>&1
-ok "submodule: it is refused" comes_to submodule '(rejected|refused)' 60 || diag "$("$bin/byoci" -n "$namespace" why submodule 2>&1)"
+ok "submodule: it is refused" comes_to submodule '(rejected|refused)' || diag "$("$bin/byoci" -n "$namespace" why submodule 2>&1)"
 like "$("$bin/byoci" -n "$namespace" why submodule 2>&1)" 'submodule' "submodule: with the reason"
 ok "submodule: nothing of it ran on the host" [ ! -e "$trap_file" ]
 is "$(main_now)" "$before" "main stays"
@@ -195,7 +195,7 @@ is "$status" 0 "setup/byoci finds nothing that it can't mend"
 like "$said" '^landed [0-9a-f]{40} in [0-9]+ ms$' "and a good proposal lands"
 service_stop slave >/dev/null 2>&1
 gone() { [ -z "$(find /sys/fs/cgroup -type d -name 'byoci-selftest-[0-9]*')" ]; }
-ok "no control group of a worker is left" say_until 20 "waiting for it" gone 2>/dev/null
+ok "no control group of a worker is left" until_true gone
 is "$(ps -eo uid= | awk -v f="$ids_first" -v n="$ids_count" '$1 >= f && $1 < f + n' | wc -l)" 0 "no process with ids of workers"
 is "$(find "$state/worker/slots" -name '*.json' | wc -l)" 0 "and no record of one"
 e2e_remove

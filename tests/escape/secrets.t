@@ -59,7 +59,7 @@ while_it_runs() { # NAME: starts it in the background, with secrets, until it wa
 	setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start="${2:-script}",,"$layer" secrets=sample exec wait remove \
 		2>&1 | cat >"$scratch/$1.said" &
 	said_by=$!
-	comes 20 grep -q '^waiting$' "$scratch/$1.said"
+	until_true grep -q '^waiting$' "$scratch/$1.said"
 }
 
 layer seen <<-'SH'
@@ -130,7 +130,7 @@ layer links <<<'echo ran'
 ln -s /etc "$layer/workspace/Folder"
 try start=script,,"$layer" secrets=links
 like "$said" 'secrets: /workspace/Folder/token cannot be made in the worker' "a link in the tree leads them nowhere"
-layer late <<<'sleep 5'
+layer late <<<'sleep 1000'
 try start=script,,"$layer" exec secrets=sample
 like "$said" "secrets can't be done now" "while something runs it is too late"
 try start=script,,"$layer" secrets=sample secrets=sample
@@ -140,7 +140,7 @@ like "$said" 'both is no job of the project sample' "a job that is not the proje
 
 # Promise 9: the ends that a filter could hold up.
 layer flood <<<'while :; do cat /run/secrets/token; done'
-said=$(as "$slave" timeout $((60 * patience)) "$scratch/worker-try" "$socket" start=script,,"$layer" secrets=sample exec stop wait remove 2>&1 </dev/null | tail -n 3)
+said=$(as "$slave" timeout "$wait_limit" "$scratch/worker-try" "$socket" start=script,,"$layer" secrets=sample exec stop wait remove 2>&1 </dev/null | tail -n 3)
 like "$said" '^ended with 137 ' "a flood of secrets is stopped as any other" || diag "$said"
 unlike "$said" "$token" "and masked to its end"
 layer last <<<'head -c 300000 /dev/zero | tr "\0" x; echo; echo the last line'

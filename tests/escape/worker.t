@@ -124,15 +124,15 @@ layer one <<-'SH'
 	perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Local => "\0byoci-one", Listen => 1) or die; print "listens\n"; sleep 1000' &
 	sleep 1000 & wait
 SH
+sleeps() { processes | grep -q 'sleep 1000'; }
 hold_at() {
 	mkfifo "$scratch/hold"
 	setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=script,,"$layer" exec hold \
 		<>"$scratch/hold" > >(exec cat >"$scratch/held") 2>&1 &
 	caller=$!
 	disown
-	comes 10 sleeps
+	until_true sleeps
 }
-sleeps() { processes | grep -q 'sleep 1000'; }
 hold_at
 pid_of_one=$(processes | awk '/sleep 1000/ {print $2; exit}')
 said_pids=$(processes | awk '{print $2}' | tr '\n' ' ')

@@ -24,7 +24,7 @@ sub run {
 	defined $pid or die "fork: $!";
 	if (!$pid) {
 		open STDERR, '>&', \*STDOUT;
-		exec $program, @options, "-artifact_prefix=$folder/", '-rss_limit_mb=1024', '-timeout=10', "$folder/found", "tests/fuzz/$name.corpus"
+		exec $program, @options, "-artifact_prefix=$folder/", '-rss_limit_mb=1024', '-timeout=120', "$folder/found", "tests/fuzz/$name.corpus"
 			or die "$program: $!: make fuzzers\n";
 	}
 	my @lines = <$pipe>;

@@ -119,18 +119,24 @@ static const struct calls_performer performers[] = {
 };
 
 static struct loop_source *ending;
+static int rounds;
 
+/* Where the machine stops this process for a while, all is due at once afterwards: what was there before comes before the next round. */
 static void on_stop(void *cookie)
 {
 	ending = NULL;
-	loop_stop(cookie);
+	if (rounds-- > 0)
+		ending = loop_after(brain.loop, 1, on_stop, cookie);
+	else
+		loop_stop(cookie);
 }
 
-/* Lets the loop run until nothing is left to do at once. */
+/* Lets the loop run for that time, and until nothing is left to do at once. */
 static void turn(int64_t ms)
 {
 	struct err err = {.kind = ERR_NONE};
 
+	rounds = 20;
 	ending = loop_after(brain.loop, ms, on_stop, brain.loop);
 	if (loop_run(brain.loop, &err) < 0)
 		printf("# %s\n", err.text);
@@ -181,7 +187,7 @@ static void answers(void)
 	turn(20);
 	seen("", "the same act again is the same act");
 	add("stubborn", "x", "1");
-	turn(50);
+	turn(500);
 	seen("ttt<1success>", "what did not work out is tried again");
 }
 
@@ -254,7 +260,7 @@ static void forgotten(void)
 	calls_answer(acts[act_count - 1], OUTCOME_SUCCESS, "");
 	brain_spoil(&brain);
 	act_count = 0;
-	turn(1200);
+	turn(2000);
 	seen("b6", "its answer is lost with its turn: it is begun again");
 	calls_answer(acts[act_count - 1], OUTCOME_SUCCESS, "");
 	turn(20);
@@ -273,13 +279,13 @@ static void steps(void)
 	turn(20);
 	seen("ppp", "a step that fails: what was done before it is done again, each for itself, and so is what follows");
 	ok(decisions() == before, "it leaves nothing behind");
-	turn(1500);
+	turn(3000);
 	seen("s", "and is done again later");
 	failures = 0;
-	ok(brain_begin(&brain, &err) == 0 && brain_tell(&brain, STAGE_REPORT, "fails", 2, 60, &err) == 0, "a row for later");
+	ok(brain_begin(&brain, &err) == 0 && brain_tell(&brain, STAGE_REPORT, "fails", 2, 1000, &err) == 0, "a row for later");
 	turn(20);
 	seen("", "is not looked at now");
-	turn(100);
+	turn(1000);
 	seen("s", "but then");
 }
 

@@ -240,7 +240,7 @@ static bool is_alive(const char *file)
 /* Waits for the end of a process that is no child of ours. */
 static bool ends(const char *file)
 {
-	int64_t deadline = clock_monotonic_us() + 5000000;
+	int64_t deadline = clock_monotonic_us() + TAP_LIMIT_US;
 
 	while (is_alive(file)) {
 		if (clock_monotonic_us() > deadline)
@@ -262,19 +262,19 @@ static void test_timeout(void)
 	shell(words, &input, &status, &err);
 	ok(err.kind == ERR_TIMEOUT, "after its time it is ended");
 	is(err.text, "sh: not done after 300 ms", "… which is said");
-	ok(clock_monotonic_us() - start < 5000000, "… in time");
+	ok(clock_monotonic_us() - start < TAP_LIMIT_US, "… in time");
 	ok(ends(tmp_path("sleeper")), "its group is killed");
 	snprintf(words, sizeof words, "trap '' TERM INT HUP; sleep 1000 & echo $! >%s; exec >&- 2>&-; wait", tmp_path("sleeper"));
 	shell(words, &input, &status, &err);
 	ok(err.kind == ERR_TIMEOUT && ends(tmp_path("sleeper")), "also when it has closed its output and ignores signals");
-	input.limit_ms = 60000;
+	input.limit_ms = TAP_LIMIT_MS;
 	snprintf(words, sizeof words, "(while echo spam; do :; done) & echo $! >%s; echo done", tmp_path("sleeper"));
 	shell(words, &input, &status, &err);
 	ok(ends(tmp_path("sleeper")), "what it leaves running is killed at its end");
 	start = clock_monotonic_us();
 	snprintf(words, sizeof words, "sleep 1000 & echo $! >%s; echo done", tmp_path("sleeper"));
 	is(shell(words, &input, &status, &err), "done\n", "and what holds its output open is not waited for");
-	ok(clock_monotonic_us() - start < 5000000 && ends(tmp_path("sleeper")), "… but killed");
+	ok(clock_monotonic_us() - start < TAP_LIMIT_US && ends(tmp_path("sleeper")), "… but killed");
 }
 
 static void test_cap(void)

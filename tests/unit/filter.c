@@ -28,7 +28,7 @@ static const char *through(const struct mask *mask, const char *text, size_t tim
 	while (length < sizeof got - 1 && (part = read(ends[0], got + length, sizeof got - 1 - length)) > 0)
 		length += (size_t)part;
 	got[length] = '\0';
-	filter_end(pidfd, 2000);
+	filter_end(pidfd, TAP_LIMIT_MS);
 	close(ends[0]);
 	return got;
 }

@@ -407,7 +407,7 @@ static void slow(struct site *site, const char *begin, const char *what)
 		ok(false, "send");
 	on_drip(&drip);
 	run(site);
-	ok(drip.closed && drip.bytes > 0 && clock_monotonic_us() - began < 10000000, what);
+	ok(drip.closed && drip.bytes > 0 && clock_monotonic_us() - began < TAP_LIMIT_US, what);
 	close(drip.fd);
 }
 

@@ -323,7 +323,7 @@ int main(void)
 		printf("Bail out! %s\n", err.text);
 		return 1;
 	}
-	world.site = (struct site){.name = "", .user = "ann", .folder = "", .prefix = "", .limit_ms = 5000, .at_once = 3};
+	world.site = (struct site){.name = "", .user = "ann", .folder = "", .prefix = "", .limit_ms = TAP_LIMIT_MS, .at_once = 3};
 	world.site.url = arena_printf(world.arena, "http://127.0.0.1:%u/ci/", httpd_daemon_port(world.httpd));
 	world.site.secret = arena_strdup(world.arena, tmp_text("secret", "secret\n", 0600));
 	test_crumbs(&world);

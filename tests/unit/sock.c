@@ -228,7 +228,7 @@ static void test_limits(void)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
 		return;
-	alarm(30); /* instead of for ever */
+	alarm(TAP_LIMIT_S); /* instead of for ever */
 	setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 	setsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 	ok(sock_receive(pair[0], bytes, sizeof bytes, received, &count, &err) < 0 && err.kind == ERR_TIMEOUT && err.number == ETIMEDOUT,

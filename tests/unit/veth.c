@@ -15,7 +15,6 @@
 #include "base/file.h"
 #include "tests/tap.h"
 
-#define GONE_LIMIT_US (20 * INT64_C(1000000))
 
 static const struct nat_worker worker = {.bridge = "byounit", .veth = "byounit.3", .mac = "02:00:5e:10:00:03", .address = "10.9.8.7",
 	.gateway = "10.9.8.1", .bits = 22};
@@ -165,7 +164,7 @@ static void test_trouble(void)
 static void test_end(void)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
-	int64_t deadline_us = clock_monotonic_us() + GONE_LIMIT_US;
+	int64_t deadline_us = clock_monotonic_us() + TAP_LIMIT_US;
 
 	close(net);
 	while (is_up(worker.veth) && clock_monotonic_us() < deadline_us)
