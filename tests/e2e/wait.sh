@@ -31,7 +31,7 @@ until_true() {
 	done
 }
 
-# listens PATH: somebody does, at that Unix socket, which may be there before.
+# listens PATH: somebody in our network namespace does, at that Unix socket, which may be there before.
 listens() {
 	awk -v path="$1" '$8 == path && $4 == "00010000" { found = 1 } END { exit !found }' /proc/net/unix
 }

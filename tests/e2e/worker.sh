@@ -78,7 +78,7 @@ worker_start() {
 		"${scope[@]}" "$build/bin/byoci-worker" -n "$BYOCI_NAMESPACE" >>"$scratch/worker.log" 2>&1 </dev/null &
 		worker_pid=$!
 	fi
-	until_true listens "$socket" && until_true listening
+	until_true [ -S "$socket" ] && until_true listening
 }
 listening() { grep -q "listening" "$scratch/worker.log"; }
 worker_kill() {

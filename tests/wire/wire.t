@@ -71,7 +71,7 @@ sub why {
 }
 
 # --- one case after the other, on one brain
-ok($brain->start(options => ['-O', 'hook.deadline=2s']), 'the brain starts') or BAIL_OUT($brain->log);
+ok($brain->start(options => ['-O', 'hook.deadline=6s']), 'the brain starts') or BAIL_OUT($brain->log);
 for my $case (@ARGV ? @ARGV : sort glob "tests/wire/*.vtc") {
 	my $said = Brain::run('sh', '-c', 'exec timeout 300 varnishtest -t 280 "$@" 2>&1', 'varnishtest', @macros, $case);
 	is($?, 0, $case) or diag($said);
