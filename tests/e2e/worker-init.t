@@ -123,7 +123,7 @@ done
 layer holder <<<'setsid sleep 1000 & systemd-run -q sleep 1000; sleep 1000'
 mkfifo "$scratch/hold"
 : >"$scratch/held"
-setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=services,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
+setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=services,,"$layer" exec hold <>"$scratch/hold" > >(exec cat >"$scratch/held") 2>&1 &
 caller=$!
 disown
 until_true grep -q holding "$scratch/held"

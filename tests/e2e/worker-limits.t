@@ -78,7 +78,7 @@ like "$said" '^ended with 0 the memory limit \(256 MiB\) was reached' "a limit o
 layer holder <<<'head -c 50m /dev/zero >big; sleep 1000'
 mkfifo "$scratch/hold"
 : >"$scratch/held"
-setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=image,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
+setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=image,,"$layer" exec hold <>"$scratch/hold" > >(exec cat >"$scratch/held") 2>&1 &
 caller=$!
 disown
 until_true grep -q holding "$scratch/held"
@@ -106,7 +106,7 @@ one=$(sed -n 's/^worked: \([0-9]*\).*/\1/p' <<<"$said")
 ok "two busy processes get no more than one processor: $one of 3 s" [ "${one:-9}" -le 3 ]
 layer quota <<<'sleep 1000'
 : >"$scratch/held"
-setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=one,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
+setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=one,,"$layer" exec hold <>"$scratch/hold" > >(exec cat >"$scratch/held") 2>&1 &
 caller=$!
 disown
 until_true grep -q holding "$scratch/held"
@@ -157,7 +157,7 @@ is_unmounted() { [ -z "$(leftovers | grep -v " $state ")" ]; }
 ok "nothing stays" until_true is_unmounted || diag "$(leftovers)"
 if echo bfq >"/sys/block/${loop#/dev/}/queue/scheduler"; then
 	: >"$scratch/held"
-	setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=weighty,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
+	setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=weighty,,"$layer" exec hold <>"$scratch/hold" > >(exec cat >"$scratch/held") 2>&1 &
 	caller=$!
 	disown
 	until_true grep -q holding "$scratch/held" || diag "$(cat "$scratch/held" "$scratch/worker.log")"

@@ -113,7 +113,7 @@ clean "and nothing of it stays"
 layer holder <<<'sleep 1000'
 mkfifo "$scratch/hold"
 : >"$scratch/held"
-setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=proxy,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
+setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=proxy,,"$layer" exec hold <>"$scratch/hold" > >(exec cat >"$scratch/held") 2>&1 &
 caller=$!
 disown
 relay() { ps -o pid=,uid=,args= --ppid "$(jq -r .pid "$slots/0.json")" | awk '$2 == 65534 { print $1 }'; }
@@ -173,7 +173,7 @@ layer one <<-'SH'
 	perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalPort => 80, Listen => 9); while (my $c = $s->accept) { print $c "asked by one\n"; close $c }'
 SH
 : >"$scratch/held"
-setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=nat,,"$layer" exec hold <>"$scratch/hold" >"$scratch/held" 2>&1 &
+setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=nat,,"$layer" exec hold <>"$scratch/hold" > >(exec cat >"$scratch/held") 2>&1 &
 caller=$!
 disown
 until_true grep -q holding "$scratch/held"
