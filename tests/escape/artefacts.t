@@ -21,7 +21,10 @@ chown "$slave" "$scratch"/*.fifo
 # Whoever waits for a writer of a fifo that none opened reads its end; who reads reads on.
 have_read() {
 	local fifo pid
-	for fifo in "$scratch"/{files,notes}.fifo; do : {end}<>"$fifo" {end}>&-; done
+	for fifo in "$scratch"/{files,notes}.fifo; do
+		exec {end}<>"$fifo"
+		exec {end}>&-
+	done
 	for pid in $readers; do ! kill -0 "$pid" || return 1; done
 }
 # keeps NAME: a worker runs standard input; what is kept of it goes to $scratch/NAME.cpio and its notes to $notes.
