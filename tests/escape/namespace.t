@@ -184,7 +184,7 @@ e2e_setup selftest --no-sample -O project/sample:secrets=token
 is "$status" 0 "secret: setup/byoci gives the project one" || diag "$said"
 # shellcheck disable=SC2016
 proposed secret tests/a-secret '[ "$(wc -c </run/secrets/token)" = 16 ]' >/dev/null 2>&1
-ok "secret: what its tests find there is the one, and it lands" comes_to secret landed 60 || diag "$("$bin/byoci" -n "$namespace" why secret 2>&1)"
+ok "secret: what its tests find there is the one, and it lands" comes_to secret landed || diag "$("$bin/byoci" -n "$namespace" why secret 2>&1)"
 
 # The host is well, and lands what is good.
 for service in $service_names; do
