@@ -1,6 +1,7 @@
 #include "slaves/land/tell.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,17 @@ static const char *write_blob(const struct program *program, struct tree *tree, 
 	return git_text(tree_git(tree), program->arena, &call, NULL, err);
 }
 
+/* git-ls-remote(1) matches the ends of names: a branch may be called like the ref that is looked for, with refs/heads/ before it. */
+static bool has_ref(const char *text, const char *ref)
+{
+	size_t length = strlen(ref);
+
+	for (const char *tab = strchr(text, '\t'); tab; tab = strchr(tab + 1, '\t'))
+		if (strncmp(tab + 1, ref, length) == 0 && (tab[1 + length] == '\n' || !tab[1 + length]))
+			return true;
+	return false;
+}
+
 /* 1: it is there; 0: not; -1. */
 static int is_there(const struct program *program, struct tree *tree, const char *project, const char *ref, struct err *err)
 {
@@ -80,7 +92,7 @@ static int is_there(const struct program *program, struct tree *tree, const char
 		return -1;
 	const struct git_call call = {.arguments = GIT_ARGUMENTS("ls-remote", "--", url, ref)};
 	const char *text = git_text(tree_git(tree), program->arena, &call, NULL, err);
-	return text ? strstr(text, ref) != NULL : -1;
+	return text ? has_ref(text, ref) : -1;
 }
 
 /* By the verb of `byoci` that speaks to that forge. */

@@ -12,6 +12,7 @@
 #include "slaves/tree/git.h"
 
 #define TIDY_GC_MS (60 * 60 * 1000)
+#define TIDY_YOUNG "1440" /* a fetch takes an hour at most */
 
 struct tidy {
 	struct loop *loop;
@@ -93,6 +94,23 @@ static int pack(const struct program *program, const char *folder, const char *f
 	return done;
 }
 
+/* Packs of fetches that were broken off or killed, which git itself would take for those that are under way (TIDY_YOUNG: minutes). */
+static int sweep(const struct program *program, const char *folder, const char *file, struct err *err)
+{
+	const char *const argv[] = {"find", arena_printf(program->arena, "%s/%s/objects", folder, file), "-xdev", "-maxdepth", "2", "-type",
+		"f", "-name", "tmp_*", "-mmin", "+" TIDY_YOUNG, "-delete", NULL};
+	struct child child = CHILD_INIT;
+	struct child_result result;
+
+	child.argv = argv;
+	child.dies_with_parent = true;
+	int done = child_run(&child, &(struct child_input){.limit_ms = TIDY_GC_MS}, &result, err);
+	if (done == 0 && result.status != 0)
+		done = err_set(err, ERR_SYSTEM, "find could not remove what fetches have left");
+	child_result_release(&result);
+	return done;
+}
+
 static int is_clone(const struct dirent *entry)
 {
 	size_t length = strlen(entry->d_name);
@@ -110,7 +128,7 @@ int tidy_verb(const struct program *program, const char *whose)
 	if (folder && (count = scandir(folder, &entries, is_clone, alphasort)) < 0 && errno != ENOENT)
 		err_set_errno(&err, errno, "read %s", folder);
 	for (int i = 0; i < count; i++) {
-		if (pack(program, folder, entries[i]->d_name, &err) < 0) {
+		if (sweep(program, folder, entries[i]->d_name, &err) < 0 || pack(program, folder, entries[i]->d_name, &err) < 0) {
 			log_warning(LOG_WHAT("a clone is not packed"), LOG_TEXT("clone", entries[i]->d_name), LOG_ERR(&err));
 			done = -1;
 		}

@@ -12,7 +12,10 @@ struct tidy;
 struct tidy *tidy_new(struct loop *loop, const struct program *program, const char *whose);
 void tidy_free(struct tidy *tidy);
 
-/* Every clone in {state}/WHOSE/trees that has gathered loose objects or packs (git-gc(1), --auto). Returns the exit status. */
+/*
+ * Every clone in {state}/WHOSE/trees that has gathered loose objects or packs (git-gc(1), --auto). What
+ * fetches that did not come to their end have left goes after a day. Returns the exit status.
+ */
 int tidy_verb(const struct program *program, const char *whose);
 
 #endif

@@ -405,6 +405,24 @@ like "$(setpriv --reuid=65534 --regid=65534 --clear-groups perl -MIO::Socket::UN
 	'$SIG{PIPE} = "IGNORE"; my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die; print {$s} "{\"op\":\"approved\"}\n"; $s->flush; print scalar <$s>' \
 	"$root/run/land/socket" 2>&1)" 'may not' "another user may not ask, even when the socket's mode lets him"
 ok "the daemon outlives all that" kill -0 "$land_pid"
+# A report that the forge does not take is not told, whatever branches there are.
+tested heard
+report=$(jq -nc --arg commit "$(git -C "$root/git/sample.git" rev-parse refs/proposals/heard/head)" \
+	'{op: "report", project: "sample", proposal: "heard", kind: "rejected", approved: $commit, text: "no"}')
+told() {
+	timeout -k 5 60 perl -MIO::Socket::UNIX -e 'my $daemon = IO::Socket::UNIX->new(Peer => shift) or die; print $daemon shift, "\n"; print scalar <$daemon>' \
+		"$root/run/land/socket" "$report"
+}
+printf '#!/bin/sh\nexit 1\n' >"$root/git/sample.git/hooks/pre-receive"
+chmod 755 "$root/git/sample.git/hooks/pre-receive"
+answer=$(told)
+is "$(jq -r .outcome <<<"$answer")" refused "a report that is not taken is refused"
+git -C "$root/git/sample.git" branch "refs/proposals/heard/reports/$(jq -r .marker <<<"$answer")" main
+is "$(told | jq -r .outcome)" refused "a branch that is called like it is not it"
+rm "$root/git/sample.git/hooks/pre-receive"
+is "$(told | jq -r .outcome)" success "it is told when it is taken"
+is "$(told | jq -r .outcome)" success "  and once"
+
 # What the command line is given.
 is "$(slave land-approved --project sample $'\xff' 2>&1; echo $?)" "byoci-slave land-approved: a word that is asked with is not UTF-8
 64" "a target that is no text is told so"

@@ -282,7 +282,10 @@ build=$(jq -r .build "$root/fine.spec")
 mkdir "$(folder)/layer"
 is "$(slave reap)" '{"removed":1,"left":[]}' "a tree that was left is removed too"
 ok "its build stays" done_with success
+packs=$root/state/slave/trees/sample.git/objects/pack
+touch "$packs/tmp_pack_now" && touch -d '2 days ago' "$packs/tmp_pack_old" "$packs/tmp_idx_old" "${packs%/*}/tmp_obj_old"
 ok "clones are packed" slave tidy slave
+is "$(cd "${packs%/*}" && find . -name 'tmp_*')" ./pack/tmp_pack_now "what a fetch had left that was killed goes, not what is being fetched"
 run_test fine
 is "$status" 0 "and are as they were"
 done_testing
