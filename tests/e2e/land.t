@@ -405,6 +405,19 @@ like "$(setpriv --reuid=65534 --regid=65534 --clear-groups perl -MIO::Socket::UN
 	'$SIG{PIPE} = "IGNORE"; my $s = IO::Socket::UNIX->new(Peer => $ARGV[0]) or die; print {$s} "{\"op\":\"approved\"}\n"; $s->flush; print scalar <$s>' \
 	"$root/run/land/socket" 2>&1)" 'may not' "another user may not ask, even when the socket's mode lets him"
 ok "the daemon outlives all that" kill -0 "$land_pid"
+# Branches and tags that anybody may push, called like what a landing is about.
+tested decoyed
+approve decoyed
+decoys=(refs/heads/refs/heads/main refs/heads/refs/proposals/decoyed/head refs/tags/refs/heads/main)
+old=$(main_now)
+for name in "${decoys[@]}"; do git -C "$root/git/sample.git" update-ref "$name" "$old"; done
+land decoyed
+is "$status" 0 "with branches that are called like refs it is landed" || diag "$reason"
+is "$(git -C "$root/git/sample.git" for-each-ref --format='%(objectname)' refs/heads/main)" "$(payload "$root/decoyed.result" | jq -r .merge)" "  on the target"
+is "$(git -C "$root/git/sample.git" for-each-ref --format='%(objectname)' refs/heads/refs refs/tags | sort -u)" "$old" "  and nowhere else"
+is "$(git -C "$root/state/land/trees/sample.git" for-each-ref 'refs/byoci/push-*')" "" "nothing of a push is left in the clone"
+for name in "${decoys[@]}"; do git -C "$root/git/sample.git" update-ref -d "$name"; done
+
 # A report that the forge does not take is not told, whatever branches there are.
 tested heard
 report=$(jq -nc --arg commit "$(git -C "$root/git/sample.git" rev-parse refs/proposals/heard/head)" \
