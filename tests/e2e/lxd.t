@@ -73,6 +73,7 @@ runs held <<'SH'
 sleep 1000 & setsid sleep 1000 & (trap '' HUP TERM; sleep 1000) & echo left; exit 6
 SH
 like "$said" '^ended with 6 $' "what a command leaves behind, with its output open, does not keep it from ending"
+clean "the first slot is free again"
 
 # An instance that no record tells of, and one that is not ours.
 behind lost start=script,,"$layer" exec wait
@@ -97,6 +98,7 @@ clean "and else nothing"
 set_option lxd.pool nowhere
 try start=script,,"$layer"
 like "$said" '^failed 3 .*pool' "a pool that LXD does not have"
+clean "which leaves nothing"
 set_option lxd.pool default
 sleeper
 behind restarted start=script,,"$layer" exec wait remove
@@ -147,6 +149,7 @@ Server(path, Handler).serve_forever()
 PY
 mkdir "$scratch/else"
 set_option lxd.socket "$scratch/else/socket"
+no_handler() { [ -z "$(handlers)" ]; }
 nonsense() {
 	local what=$1 says=$2 pattern=$3 pid
 	rm -f "$scratch/else/socket"
@@ -157,6 +160,7 @@ nonsense() {
 	try start=script,,"$layer"
 	like "$said" "^failed 3 .*$pattern" "$what"
 	let_go "$pid"
+	until_true no_handler
 	rm -f "$slots/0.json" # who speaks nonsense removes nothing either
 }
 ok_head='HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n'

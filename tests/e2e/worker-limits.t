@@ -75,6 +75,8 @@ like "$said" '^test.sh 1$' "another worker has a disk of its own, with nothing o
 runs_as image hog <<<'head -c 400m /dev/zero | tail >/dev/null; echo "tail: $?"'
 like "$said" '^ended with 0 the memory limit \(256 MiB\) was reached' "a limit of memory that is reached is told without the disk"
 
+clean "the first slot is free again"
+until_true no_disks
 layer holder <<<'head -c 50m /dev/zero >big; sleep 1000'
 mkfifo "$scratch/hold"
 : >"$scratch/held"
@@ -104,6 +106,7 @@ work='perl -e "my \$end = time + 3; my \$other = fork; 1 while time < \$end; exi
 runs_as one one <<<"$work"
 one=$(sed -n 's/^worked: \([0-9]*\).*/\1/p' <<<"$said")
 ok "two busy processes get no more than one processor: $one of 3 s" [ "${one:-9}" -le 3 ]
+clean "the first slot is free again"
 layer quota <<<'sleep 1000'
 : >"$scratch/held"
 setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=one,,"$layer" exec hold <>"$scratch/hold" > >(exec cat >"$scratch/held") 2>&1 &
