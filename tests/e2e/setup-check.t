@@ -16,7 +16,10 @@ finds() {
 
 # Everything of the namespace and around it, with owners, modes, times and sizes; what running daemons write is left out.
 everything() {
-	find "/etc/byoci/$namespace" /etc/subuid /etc/subgid /etc/passwd /etc/group "/usr/local/lib/byoci/$namespace" /usr/local/bin \
+	# Of files that are others' as well, what is ours: a test beside this one may add a user, or ids.
+	grep -H "^root:$ids_first:" /etc/subuid /etc/subgid
+	grep -H "byoci-$namespace" /etc/passwd /etc/group
+	find "/etc/byoci/$namespace" "/usr/local/lib/byoci/$namespace" /usr/local/bin \
 		"/var/lib/byoci/$namespace" "/run/byoci/$namespace" \( -path "/var/lib/byoci/$namespace/brain/*" -o -path '*/rootfs/*' \) -prune -o \
 		-printf '%p %u:%g:%m %s %T@ %l\n' 2>/dev/null | sort
 	ls -d /run/byoci-setup-"$namespace".* 2>/dev/null
