@@ -176,7 +176,7 @@ agent_files() {
 	agent_sshd | place_file "$etc/agent_sshd_config" root root 644
 	agent_script | place_file "$lib/libexec/byoci-agent" root root 755
 	if [ -r "$key.pub" ]; then
-		printf 'command="%s",restrict %s master\n' "$lib/libexec/byoci-agent" "$(cut -d' ' -f1,2 "$key.pub")"
+		printf 'command="%s",restrict %s master\n' "$lib/libexec/byoci-agent" "$(place_key "$key.pub")"
 	else
 		echo "# $key.pub is to be here"
 	fi | place_file "$etc/agent_authorized_keys" root root 644
@@ -195,7 +195,7 @@ agent_known_hosts() {
 		file=$(option host.key "slave/$slave")
 		[ -n "$file" ] || file=$secrets/agent/ssh_host_ed25519_key.pub
 		[ -r "$file" ] || continue
-		printf '%s %s\n' "$(forge_host "ssh://$address/")" "$(grep -oE '(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/=]+' "$file" | head -n 1)"
+		printf '%s %s\n' "$(forge_host "ssh://$address/")" "$(place_read "$file" | grep -oE '(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/=]+' | head -n 1)"
 	done < <(sections slave) | sort -u
 }
 

@@ -113,7 +113,7 @@ check_file() {
 	local want
 	want=$(cat && echo .)
 	check_readable "$1" || return 0
-	[ "$want" = "$(cat "$1" && echo .)" ] || check_wrong "$1 does not hold what it is to hold"
+	[ "$want" = "$(place_read "$1" && echo .)" ] || check_wrong "$1 does not hold what it is to hold"
 	check_mode "$@"
 }
 

@@ -211,7 +211,7 @@ config_keys() {
 	[ -e "$etc/authorized_keys" ] || place_file "$etc/authorized_keys" root root 644 </dev/null
 	config_person landing "$secrets/land/id_ed25519.pub"
 	{
-		printf '[%s]:%s %s\n' "${listen%:*}" "${listen##*:}" "$(cut -d' ' -f1,2 "$secrets/git/ssh_host_ed25519_key.pub")"
+		printf '[%s]:%s %s\n' "${listen%:*}" "${listen##*:}" "$(place_key "$secrets/git/ssh_host_ed25519_key.pub")"
 		config_forge_hosts
 	} | place_file "$etc/known_hosts" root root 644
 }
@@ -227,10 +227,10 @@ config_forge_hosts() {
 # config_person NAME PUBLIC_KEY_FILE: may reach the repositories by ssh, as NAME.
 config_person() {
 	place_line "$etc/authorized_keys" "command=\"$bin/byoci -n $namespace git-serve $1\"" \
-		"command=\"$bin/byoci -n $namespace git-serve $1\",restrict $(cut -d' ' -f1,2 "$2") $1"
+		"command=\"$bin/byoci -n $namespace git-serve $1\",restrict $(place_key "$2") $1"
 }
 
 # config_signer PROJECT NAME PUBLIC_KEY_FILE: NAME's proposals and approvals count.
 config_signer() {
-	place_line "$(option allowed_signers "project/$1")" "$2 " "$2 namespaces=\"byoci-record@v1\" $(cut -d' ' -f1,2 "$3")"
+	place_line "$(option allowed_signers "project/$1")" "$2 " "$2 namespaces=\"byoci-record@v1\" $(place_key "$3")"
 }

@@ -43,21 +43,47 @@ place_mode() {
 	say_changed "mended $path: was $have, is $want"
 }
 
-# place_file PATH OWNER GROUP MODE: its content is standard input; whole or not at all. It is written where nobody but root can take it away.
+# place_read PATH: what is in a file that somebody else could have put there: no end of a link, unless root made it, nothing that has no
+# end, and no pipe, which would keep us waiting.
+place_read() {
+	perl -MFcntl=:DEFAULT,:mode -e '
+		my @link = lstat $ARGV[0];
+		sysopen my $file, $ARGV[0], O_RDONLY | O_NONBLOCK | (@link && $link[4] == 0 ? 0 : O_NOFOLLOW) or exit 1;
+		S_ISREG((stat $file)[2]) or exit 1;
+		my $left = 1 << 26;
+		while ($left > 0 && sysread $file, my $bytes, 1 << 16) { print $bytes; $left -= length $bytes }' "$1"
+}
+
+# place_key PATH: type and key, of a public key's file.
+place_key() {
+	place_read "$1" | head -n 1 | cut -d' ' -f1,2
+}
+
+# place_file PATH OWNER GROUP MODE: its content is standard input; whole or not at all. It is written where nobody but root can take it
+# away, and comes into that very folder, although who owns it could put a link in its place at any time.
 place_file() {
-	local path=$1 new
-	new=$path.XXXXXX
-	[ "$(stat -c %u "$(dirname "$path")")" = 0 ] || new=$kept/new.XXXXXX
+	local path=$1 at=$1 new=$1.XXXXXX same=yes folder inside=
+	folder=$(dirname "$path")
+	if [ "$(stat -c %u "$folder")" != 0 ]; then
+		new=$kept/new.XXXXXX
+		exec {inside}<"$folder/."
+		[ "$(stat -Lc %d:%i "/proc/self/fd/$inside")" = "$(stat -c %d:%i "$folder")" ] ||
+			say_die "$folder is a link: look what is there, move it away, then run this again"
+		at=/proc/self/fd/$inside/${path##*/}
+	fi
 	new=$(mktemp "$new")
 	cat >"$new"
-	if [ ! -e "$path" ] || [ -L "$path" ] || ! cmp -s "$new" "$path"; then
+	place_read "$at" | cmp -s "$new" - || same=no
+	[ -z "$inside" ] || [ "$(stat -c '%U:%G:%a' "$at" 2>/dev/null)" = "$2:$3:$4" ] || same=no
+	if [ "$same" = no ]; then
 		place_own "$new" "${@:2}"
-		mv -fT "$new" "$path"
+		mv -fT "$new" "$at"
 		say_changed "wrote $path"
 	else
 		rm -f "$new"
-		place_mode "$@"
+		[ -n "$inside" ] || place_mode "$@"
 	fi
+	[ -z "$inside" ] || exec {inside}<&-
 }
 
 # place_line PATH PATTERN LINE: exactly this line, once, in place of others that match the (fixed) beginning PATTERN; the rest is not ours.

@@ -3,6 +3,7 @@
 # process 1, else by start-stop-daemon with pid files.
 
 service_names='worker slave land brain git'
+service_units_folder=/etc/systemd/system
 
 # Those that there are by the configuration. The master is up before anybody asks it.
 service_names_all() {
@@ -73,14 +74,14 @@ service_files() {
 
 # What, when it changes, makes a restart necessary.
 service_digest() {
-	local program
+	local program file
 	program=$(service_command "$1")
 	{
 		echo "$program"
 		id -G "$(service_user "$1")"
 		cat "${program%% *}"
 		case $1 in
-		git | agent | author | inbound*) service_files "$1" | tr ' ' '\n' | xargs -r cat ;;
+		git | agent | author | inbound*) for file in $(service_files "$1"); do place_read "$file" || true; done ;;
 		master) ;;
 		*)
 			cat "$etc"/*.conf "$etc/gitconfig"
@@ -241,6 +242,21 @@ service_make_way() {
 	say_changed "ended workers of an older byoci"
 }
 
+# The unit that has the workers' control groups is nobody's to restart but ours: it ends with byoci-worker and all workers, and so do
+# builds, which are tried again. It starts with byoci-worker.
+service_groups_renew() {
+	local unit=byoci-workers@$namespace.service record=$kept/workers.digest digest
+	service_systemd || return 0
+	digest=$(sha256sum <"$service_units_folder/byoci-workers@.service" | cut -d' ' -f1)
+	[ "$(cat "$record" 2>/dev/null)" != "$digest" ] || return 0
+	if systemctl --quiet is-active "$unit"; then
+		service_stop slave
+		systemctl stop "$unit"
+		say_changed "ended $unit, which has changed, and the workers in it"
+	fi
+	echo "$digest" >"$record"
+}
+
 # Seconds until it answers: Java takes its time.
 service_patience() {
 	case $1 in
@@ -259,7 +275,9 @@ service_find() {
 
 # Runs as it should: alive, and with the programs and the configuration of now.
 service_ensure() {
-	local name=$1 digest kept=$kept/$1.digest rc=0
+	local name=$1 digest rc=0
+	[ "$name" != worker ] || service_groups_renew
+	local kept=$kept/$1.digest
 	service_find "$name"
 	digest=$(service_digest "$name")
 	if [ -n "$(service_pid "$name")" ]; then

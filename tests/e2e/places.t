@@ -29,6 +29,30 @@ ok "a folder is made" tries place_folder "$mine/new/one" daemon daemon 2750
 is "$(what "$mine/new/one") $(what "$mine/new")" "daemon:2750 root:755" "  with the folder that it is in, which is root's"
 tries place_folder "$mine/new/one" daemon daemon 750
 is "$(what "$mine/new/one")" daemon:750 "  and loses a bit again"
+# soon COMMAND…: tries() it, but not for ever.
+soon() {
+	tries "$@" <&0 &
+	local pid=$! rc=0
+	say_until 20 "waiting" ended "$pid" 2>/dev/null || { pkill -KILL -P "$pid"; kill -KILL "$pid"; }
+	wait "$pid" || rc=$?
+	return "$rc"
+}
+ended() { ! kill -0 "$1" 2>/dev/null; }
+as_daemon() { setpriv --reuid=daemon --regid=daemon --clear-groups "$@"; }
+as_daemon mkfifo "$mine/pipe"
+ok "a pipe in a user's folder keeps nobody waiting" soon place_file "$mine/pipe" daemon daemon 600 <"$scratch/theirs"
+is "$(what "$mine/pipe") $(timeout 5 cat "$mine/pipe")" "daemon:600 theirs" "  the file takes its place"
+as_daemon mkfifo "$mine/key.pub"
+soon place_key "$mine/key.pub"
+is "$?" 1 "nor does one in place of a key"
+(umask 077 && echo secret >"$scratch/hidden")
+as_daemon ln -s "$scratch/hidden" "$mine/other.pub"
+is "$(place_key "$mine/other.pub")" "" "a key that is a link is none"
+tries place_folder "$mine/swapped" daemon daemon 700
+as_daemon rmdir "$mine/swapped" && as_daemon ln -s "$scratch/place" "$mine/swapped"
+ok "a folder of a user's that has become a link since is not followed" not tries place_file "$mine/swapped/file" daemon daemon 600 <"$scratch/theirs"
+like "$said" "$mine/swapped is a link: look what is there" "  which is told"
+is "$(ls "$scratch/place")" "" "  and nothing is put there"
 is "$(find "$kept" "$mine" -name 'new.*')" "" "nothing is left lying about"
 
 # As a condition, where `set -e` does not hold.
@@ -36,6 +60,29 @@ head -c 1000 /dev/zero >"$scratch/cut.war"
 unpacks() { hudson_unpack "$scratch/cut.war" "$scratch/unpacked" 2>/dev/null || return 1; }
 ok "a war that is none is not unpacked" not unpacks
 is "$(find "$scratch" -name 'unpacked*')" "" "  and leaves nothing that looks so"
+
+# What systemd is told about the unit that has the workers' groups (it need not be there).
+service_units_folder=$scratch
+echo one >"$scratch/byoci-workers@.service"
+renews() {
+	told=$(
+		service_systemd() { :; }
+		service_stop() { echo "stop $1"; }
+		systemctl() { if [ "$2" = is-active ]; then [ "$active" = yes ]; else echo "$*"; fi; }
+		say_changed() { :; }
+		service_groups_renew
+	)
+}
+active=no renews
+is "$told" "" "workers' groups that are not there yet are left to systemd"
+active=yes renews
+is "$told" "" "those whose unit is as it was are left alone"
+echo two >"$scratch/byoci-workers@.service"
+active=yes renews
+is "$told" "stop slave
+stop byoci-workers@$namespace.service" "those whose unit has changed end, to begin anew"
+active=yes renews
+is "$told" "" "once"
 
 user_brain=brain user_slave=slave user_land=land user_git=git user_agent=agent user_master=master user_author=author
 state=/srv/other run=/run/other secrets=/srv/other/secrets git_root=/srv/other/git
