@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # What the tests of authors share: kept workers, and the way to copies of them, by ssh. To be read after worker.sh.
 
-# The user that authors come in as, and what his sshd runs: it wants a place that only root can change.
+# The user that authors come in as, and what his sshd runs: it wants a place that only root can change (and not /run, where Debian runs nothing).
 guest=byoci-a$$
-safe=/run/byoci-author-$$
+safe=/var/lib/byoci-author-$$
 address=127.0.0.1:$((20000 + $$ % 9000))
 background=()
 until_true useradd --system --user-group --no-create-home --home-dir "$safe" --shell /bin/sh "$guest" || bail_out "no user for authors"

@@ -55,7 +55,7 @@ in_host ip route add default via 192.0.2.254
 servers=
 serve() {
 	nsenter -t "$1" -n -- perl -MIO::Socket::INET -e '
-		my $s = IO::Socket::INET->new(LocalPort => $ARGV[0], Listen => 9, ReuseAddr => 1) or die "$!\n";
+		my $s = IO::Socket::INET->new(LocalPort => $ARGV[0], Listen => 256, ReuseAddr => 1) or die "$!\n";
 		while (my $c = $s->accept) {
 			next if fork; close $s; my $line = <$c> // "";
 			while (defined(my $header = <$c>)) { last if $header =~ /^\r?$/ }
