@@ -181,7 +181,7 @@ config_sshd_of() {
 		DisableForwarding yes
 		PrintMotd no
 		PrintLastLog no
-		LoginGraceTime 20
+		LoginGraceTime $((20 * ${say_patience:-1}))
 		MaxAuthTries 3
 		ClientAliveInterval 60
 	END

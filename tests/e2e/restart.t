@@ -18,7 +18,7 @@ tests_begun() {
 
 # slow NAME: proposed, approved, and in the middle of tests that go on when goes_on() ends what they wait for.
 slow() {
-	proposed "$1" tests/slow "tail -f /dev/null || echo $1" >"$scratch/$1.out" 2>&1
+	proposed "$1" tests/slow "tail -f /dev/null || echo $1" >"$scratch/$1.out" 2>&1 || bail_out "$(cat "$scratch/$1.out")"
 	ok "$1: its tests have begun" until_true tests_begun "$1" || diag "$(cat "$scratch/$1.out")"
 }
 
