@@ -38,9 +38,13 @@
 #include "slaves/confine/cgroup.h"
 #include "slaves/confine/nat.h"
 #include "slaves/worker/handler.h"
+#include "slaves/worker/spare.h"
 #include "slaves/worker/worker_wire.h"
 
 #define REAP_EVERY_MS 60000
+#define SPARE_AFTER_US (2 * INT64_C(1000000)) /* when a worker was begun: not beside what that one does first */
+#define SPARE_AGAIN_US (10 * INT64_C(1000000)) /* after one that found no slot, or made room for another worker */
+#define SPARE_FAILED_US (60 * INT64_C(1000000))
 #define REFRESH_AGAIN_US (60 * INT64_C(1000000)) /* after one that failed */
 #define IDS_END 4294967295LL /* (uid_t)-1 is no user */
 #define SPARE_CONNECTIONS 8 /* beside one for each slot: those that have backings built, or are turned away */
@@ -56,6 +60,9 @@ struct server {
 	int listener;
 	int signals;
 	int wishes[2]; /* handlers put connections into the second */
+	bool wants_spare;
+	struct spare spare;
+	int64_t spare_us; /* not to be started before */
 	unsigned handlers;
 	unsigned maximum;
 	pid_t refresher; /* makes backings anew; 0: nobody does */
@@ -95,25 +102,82 @@ static int check_peer(const struct server *server, struct handler_want *want, st
 	return 0;
 }
 
+#define OURS 5
+static struct handler_want new_want(const struct server *server, int others[static OURS])
+{
+	const int own[OURS] = {server->listener, server->signals, server->wishes[0], server->spare.fd, -1};
+
+	memcpy(others, own, sizeof own);
+	return (struct handler_want){.source = &server->source, .others = others, .wishes = server->wishes[1], .connection = -1, .mounts = -1};
+}
+
+static void close_want(const struct handler_want *want)
+{
+	if (want->mounts >= 0)
+		close(want->mounts);
+	close(want->connection);
+}
+
+static int start_handler(struct server *server, const struct handler_want *want, struct err *err)
+{
+	if (handler_start(want, err) < 0)
+		return -1;
+	server->handlers++;
+	CRASH_POINT("worker.handler-started");
+	return 0;
+}
+
 static void take_connection(struct server *server)
 {
-	const int others[] = {server->listener, server->signals, server->wishes[0], -1};
-	struct handler_want want = {.source = &server->source, .others = others, .wishes = server->wishes[1], .mounts = -1};
+	int others[OURS];
+	struct handler_want want = new_want(server, others);
 	struct err err = {0};
 
 	want.connection = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
 	if (want.connection < 0)
 		return;
-	if (check_peer(server, &want, &err) < 0 || handler_start(&want, &err) < 0) {
+	if (check_peer(server, &want, &err) < 0 || (!spare_give(&server->spare, &want) && start_handler(server, &want, &err) < 0)) {
 		log_warning(LOG_WHAT("connection refused"), LOG_ERR(&err));
 		handler_turn_away(want.connection, &err);
-	} else {
-		server->handlers++;
-		CRASH_POINT("worker.handler-started");
 	}
-	if (want.mounts >= 0)
-		close(want.mounts);
-	close(want.connection);
+	close_want(&want);
+}
+
+/* It gives a connection back that is not for it, or has become a handler, or ended. */
+static void hear_spare(struct server *server)
+{
+	int others[OURS];
+	struct handler_want want = new_want(server, others);
+	struct err err = {0};
+	int64_t now_us = clock_monotonic_us();
+
+	if (server->spare.lent)
+		server->spare_us = now_us + SPARE_AFTER_US;
+	else if (server->spare_us < now_us + SPARE_AGAIN_US)
+		server->spare_us = now_us + SPARE_AGAIN_US;
+	if (spare_take(&server->spare, &want) == 0)
+		return;
+	if (start_handler(server, &want, &err) < 0) {
+		log_warning(LOG_WHAT("connection refused"), LOG_ERR(&err));
+		handler_turn_away(want.connection, &err);
+	}
+	close_want(&want);
+}
+
+/* One container for no job yet, where that is wanted. */
+static void keep_spare(struct server *server, int64_t now_us)
+{
+	int others[OURS];
+	struct handler_want want = new_want(server, others);
+	struct err err = {0};
+
+	if (!server->wants_spare || server->spare.fd >= 0 || now_us < server->spare_us)
+		return;
+	server->spare_us = now_us + SPARE_AGAIN_US;
+	if (spare_start(&server->spare, &want, &err) < 0)
+		log_warning(LOG_WHAT("no container waits"), LOG_ERR(&err));
+	else
+		server->handlers++;
 }
 
 /* How many were removed; -1: something stays, and it was logged. */
@@ -133,7 +197,7 @@ static int reap(const struct server *server, struct err *err)
 }
 
 /* Somebody wants to know what the reaper finds now. */
-static void take_wish(const struct server *server)
+static void take_wish(struct server *server)
 {
 	struct worker_reply reply = {.version = WORKER_VERSION, .operation = WORKER_REAP};
 	struct worker_request request;
@@ -228,6 +292,10 @@ static void take_signal(struct server *server)
 			continue;
 		}
 		server->handlers--;
+		if (pid != server->spare.pid)
+			server->spare_us = clock_monotonic_us() + SPARE_AFTER_US; /* there is a slot again */
+		else if (server->spare.fd >= 0 && WIFEXITED(status) && WEXITSTATUS(status) != 0)
+			server->spare_us = clock_monotonic_us() + SPARE_FAILED_US;
 		CRASH_POINT("worker.handler-reaped");
 		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 			log_warning(LOG_WHAT("a worker's process did not end well"), LOG_NUMBER("pid", pid), LOG_NUMBER("status", status));
@@ -261,7 +329,8 @@ static int read_configuration(struct server *server, struct err *err)
 
 	if (conf_text(server->conf, NULL, "state", &state, err) < 0 || conf_text(server->conf, NULL, "slave.user", &name, err) < 0 ||
 		conf_integer(server->conf, NULL, "worker.slots", &slots, err) < 0 ||
-		conf_integer(server->conf, NULL, "worker.kept", &kept, err) < 0 || ids_read(&ids, server->conf, err) < 0)
+		conf_integer(server->conf, NULL, "worker.kept", &kept, err) < 0 ||
+		conf_boolean(server->conf, NULL, "worker.blank", &server->wants_spare, err) < 0 || ids_read(&ids, server->conf, err) < 0)
 		return -1;
 	if (ids.first + ids.count > IDS_END)
 		return err_set(err, ERR_CONFIG,
@@ -307,6 +376,25 @@ static int start(struct server *server, struct err *err)
 	return 0;
 }
 
+/* What comes first is heard, of each at most one. */
+static void wait_for_it(struct server *server, int64_t us)
+{
+	const struct {
+		int fd;
+		void (*take)(struct server *server);
+	} sources[] = {{server->wishes[0], take_wish}, {server->signals, take_signal}, {server->spare.fd, hear_spare},
+		{server->listener, take_connection}};
+	struct pollfd waits[sizeof sources / sizeof *sources];
+
+	for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+		waits[i] = (struct pollfd){.fd = sources[i].fd, .events = POLLIN};
+	if (poll(waits, sizeof sources / sizeof *sources, us > 0 ? (int)(us / 1000) + 1 : 0) <= 0)
+		return;
+	for (size_t i = 0; i < sizeof sources / sizeof *sources; i++)
+		if (waits[i].revents)
+			sources[i].take(server);
+}
+
 /* Workers live on when it ends: they belong to their connections, and their slots stay taken. */
 static int serve(struct server *server)
 {
@@ -316,10 +404,7 @@ static int serve(struct server *server)
 	if (start(server, &err) < 0)
 		return fail(&err);
 	while (!server->over) {
-		struct pollfd waits[] = {{.fd = server->listener, .events = POLLIN}, {.fd = server->signals, .events = POLLIN},
-			{.fd = server->wishes[0], .events = POLLIN}};
-		int64_t now_us = clock_monotonic_us();
-		int ready;
+		int64_t now_us = clock_monotonic_us(), next_us;
 
 		if (now_us >= reap_us) {
 			reap(server, &(struct err){0});
@@ -327,13 +412,11 @@ static int serve(struct server *server)
 		}
 		if (now_us >= server->look_us) /* it reads files: not for each connection */
 			server->look_us = now_us + refresh(server) * 1000 + 1000;
-		ready = poll(waits, 3, (int)(((server->look_us < reap_us ? server->look_us : reap_us) - now_us) / 1000) + 1);
-		if (ready > 0 && waits[2].revents)
-			take_wish(server);
-		if (ready > 0 && waits[1].revents)
-			take_signal(server);
-		if (ready > 0 && waits[0].revents)
-			take_connection(server);
+		keep_spare(server, now_us);
+		next_us = server->look_us < reap_us ? server->look_us : reap_us;
+		if (server->wants_spare && server->spare.fd < 0 && server->spare_us < next_us)
+			next_us = server->spare_us;
+		wait_for_it(server, next_us - now_us);
 	}
 	return 0;
 }
@@ -484,7 +567,8 @@ static int options(int argc, char **argv, struct server *server, struct strv *ov
 
 int main(int argc, char **argv)
 {
-	struct server server = {.arena = arena_new(), .source = {.system_only = true, .root = getenv("BYOCI_ROOT")}, .listener = -1};
+	struct server server = {.arena = arena_new(), .source = {.system_only = true, .root = getenv("BYOCI_ROOT")}, .listener = -1,
+		.spare = SPARE_INIT};
 	struct strv overrides = STRV_INIT;
 	struct err err = {0};
 	int status = options(argc, argv, &server, &overrides);

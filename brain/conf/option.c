@@ -86,6 +86,8 @@ const struct option option_table[] = {
 			"namespaces may share any."},
 	{NAMESPACE("worker.slots", OPTION_INTEGER), .minimum = 1, .maximum = 64, .fallback = "2",
 		.text = "How many workers there may be at a time."},
+	{NAMESPACE("worker.blank", OPTION_BOOLEAN), .fallback = "no",
+		.text = "Whether a container for no job yet waits, so that a worker starts sooner; it takes a slot, until one needs it."},
 	{NAMESPACE("lxd.socket", OPTION_PATH), .fallback = "/var/lib/lxd/unix.socket",
 		.text = "Where LXD listens, for backings with workers = lxd."},
 	{NAMESPACE("lxd.limit", OPTION_DURATION), .minimum = SECOND, .maximum = 3600 * SECOND, .fallback = "1m",

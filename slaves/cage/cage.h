@@ -37,6 +37,7 @@ struct cage_want {
 	int64_t memory, processes, disk; /* bytes, number, bytes */
 	int64_t cpus;        /* 0: all */
 	const struct rootfs_fill *fill; /* what is on its disk at first; NULL: nothing */
+	struct blank *blank; /* a container for any job, to be used in place of a new one: blank_suits() said that it can; NULL: none */
 };
 
 struct cage_layer {

@@ -9,6 +9,7 @@
 
 #include "base/crash.h"
 #include "base/log.h"
+#include "slaves/cage/blank.h"
 #include "slaves/cage/limits.h"
 #include "slaves/cage/lxc.h"
 #include "slaves/cage/lxc_job.h"
@@ -90,7 +91,7 @@ static const char *io_group(const struct lxc_cage *cage)
 	return cgroup_folder(cage->cgroup, cage->arena, cgroup_io(cage->cgroup), cage->want.name);
 }
 
-static int run_container(struct lxc_cage *cage, struct err *err)
+static struct lxc *start_anew(const struct lxc_cage *cage, struct err *err)
 {
 	const struct cage_want *want = &cage->want;
 	struct lxc_settings settings = {.arena = cage->arena};
@@ -106,11 +107,35 @@ static int run_container(struct lxc_cage *cage, struct err *err)
 	};
 
 	if (lxc_job_settings(&cage->job, want, cage->cgroup, &settings, err) < 0)
+		return NULL;
+	return lxc_start(cage->arena, &container, err);
+}
+
+static int dress(const struct lxc_cage *cage, struct lxc *lxc, struct err *err)
+{
+	struct lxc_settings limits = {.arena = cage->arena};
+	int root, rc;
+
+	if (lxc_job_limits(&cage->job, &cage->want, cage->cgroup, &limits, err) < 0 ||
+		lxc_settings_apply(&limits, cage->cgroup, arena_printf(cage->arena, "%s/box", cage->want.name), err) < 0)
 		return -1;
-	cage->lxc = lxc_start(cage->arena, &container, err);
+	root = rootfs_detached(cage->want.ids, err);
+	if (root < 0)
+		return -1;
+	rc = lxc_dress(lxc, root, cage->want.memory / 2, err);
+	close(root);
+	return rc;
+}
+
+static int run_container(struct lxc_cage *cage, struct err *err)
+{
+	struct lxc *blank = cage->want.blank ? blank_container(cage->want.blank) : NULL;
+
+	cage->want.blank = NULL;
+	cage->lxc = blank ? blank : start_anew(cage, err);
 	if (cage->lxc)
 		brood_expect(&cage->brood, lxc_entered(cage->lxc));
-	if (!cage->lxc || lxc_job_weigh(&cage->job, cage->cgroup, io_group(cage), err) < 0)
+	if (!cage->lxc || (blank && dress(cage, blank, err) < 0) || lxc_job_weigh(&cage->job, cage->cgroup, io_group(cage), err) < 0)
 		return -1;
 	return network_begin(&cage->job.network, lxc_init(cage->lxc), ROOTFS_EMPTY, err);
 }

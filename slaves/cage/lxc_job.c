@@ -103,7 +103,7 @@ int lxc_job_io(const struct lxc_job *job, const struct cgroup *cgroup, struct lx
 	return io_limits(job, cgroup, devices, &limits, err) < 0 ? -1 : lxc_settings_io(settings, &limits, cgroup, err);
 }
 
-static int limits(const struct lxc_job *job, const struct cage_want *want, const struct cgroup *cgroup,
+int lxc_job_limits(const struct lxc_job *job, const struct cage_want *want, const struct cgroup *cgroup,
 	struct lxc_settings *settings, struct err *err)
 {
 	const char *devices[2];
@@ -158,7 +158,8 @@ int lxc_job_settings(const struct lxc_job *job, const struct cage_want *want, co
 	if (job->features) /* whose init begins at once */
 		veil_settings(settings);
 	network_settings(&job->network, settings);
-	if (limits(job, want, cgroup, settings, err) < 0)
+	lxc_settings_groups(settings, cgroup);
+	if (lxc_job_limits(job, want, cgroup, settings, err) < 0)
 		return -1;
 	resolvers = lxc_job_resolvers(job, want, err);
 	if (resolvers && *resolvers)

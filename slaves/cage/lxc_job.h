@@ -44,6 +44,10 @@ const char *lxc_job_resolvers(const struct lxc_job *job, const struct cage_want 
 /* ERR_CONFIG when the root file system, which is mounted, has not the init that the section wants. */
 int lxc_job_init(const struct lxc_job *job, const struct cage_want *want, struct err *err);
 
+/* Limits of memory, processes, processors and io. ERR_CONFIG when one would not hold. */
+int lxc_job_limits(const struct lxc_job *job, const struct cage_want *want, const struct cgroup *cgroup,
+	struct lxc_settings *settings, struct err *err);
+
 /* Bytes that its processes may have, with what they write to a disk in memory. */
 int64_t lxc_job_memory(const struct lxc_job *job, const struct cage_want *want);
 

@@ -8,6 +8,8 @@
 #include "slaves/confine/seccomp.h"
 
 #define CPU_PERIOD_US 100000
+#define V1 "lxc.cgroup."
+#define V2 "lxc.cgroup2."
 
 enum { ALWAYS = 0, SYSTEMD = SECCOMP_SYSTEMD, NESTED = SECCOMP_NESTED };
 
@@ -126,8 +128,7 @@ static void limit_devices(struct lxc_settings *settings, const struct cgroup *cg
 		lxc_settings_add(settings, "lxc.cgroup.devices.allow", "%s", devices[i]);
 }
 
-int lxc_settings_limits(struct lxc_settings *settings, const struct lxc_limits *limits, const struct cgroup *cgroup,
-	struct err *err)
+void lxc_settings_groups(struct lxc_settings *settings, const struct cgroup *cgroup)
 {
 	/*
 	 * Its groups are below ours. Of process 1, which liblxc asks otherwise, v1 says that they are the root's as soon as it ends; in
@@ -135,11 +136,34 @@ int lxc_settings_limits(struct lxc_settings *settings, const struct lxc_limits *
 	 */
 	if (cgroup_version(cgroup, "memory") == 1)
 		lxc_settings_add(settings, "lxc.cgroup.relative", "1");
+	limit_devices(settings, cgroup);
+}
+
+int lxc_settings_limits(struct lxc_settings *settings, const struct lxc_limits *limits, const struct cgroup *cgroup,
+	struct err *err)
+{
 	limit_memory(settings, limits->memory, cgroup);
 	lxc_settings_add(settings, cgroup_version(cgroup, "pids") == 2 ? "lxc.cgroup2.pids.max" : "lxc.cgroup.pids.max", "%lld",
 		(long long)limits->processes);
-	limit_devices(settings, cgroup);
 	if (limits->cpus && limit_cpus(settings, limits->cpus, cgroup, err) < 0)
 		return -1;
 	return lxc_settings_io(settings, limits, cgroup, err);
+}
+
+int lxc_settings_apply(const struct lxc_settings *settings, const struct cgroup *cgroup, const char *group, struct err *err)
+{
+	for (size_t i = 0; i < settings->count; i++) {
+		const struct lxc_setting *one = &settings->list[i];
+		const char *file = strncmp(one->key, V1, strlen(V1)) == 0 ? one->key + strlen(V1) : NULL;
+		const char *folder;
+
+		if (strncmp(one->key, V2, strlen(V2)) == 0)
+			file = one->key + strlen(V2);
+		folder = file ? cgroup_folder(cgroup, settings->arena, arena_memdup(settings->arena, file, strcspn(file, ".")), group) : NULL;
+		if (!folder)
+			return err_set(err, ERR_SYSTEM, "%s is no setting of a control group here", one->key);
+		if (cgroup_put(folder, file, one->value, err) < 0)
+			return -1;
+	}
+	return 0;
 }

@@ -37,11 +37,17 @@ void lxc_settings_add(struct lxc_settings *settings, const char *key, const char
 /* What is the same for each container with these features (seccomp.h): capabilities, /proc, /sys, devices. veil.h hides what is in them. */
 void lxc_settings_fixed(struct lxc_settings *settings, unsigned features);
 
+/* Where its control groups are, and what they say of devices. */
+void lxc_settings_groups(struct lxc_settings *settings, const struct cgroup *cgroup);
+
 /* Of these limits only those of io, for who has no other options for them: LXD. ERR_CONFIG as below. */
 int lxc_settings_io(struct lxc_settings *settings, const struct lxc_limits *limits, const struct cgroup *cgroup, struct err *err);
 
 /* ERR_CONFIG when one is asked for that this machine's control groups can't hold. */
 int lxc_settings_limits(struct lxc_settings *settings, const struct lxc_limits *limits, const struct cgroup *cgroup,
 	struct err *err);
+
+/* Gives limits to a container that runs: `group` is its own, below BASE (cgroup.h). ERR_SYSTEM when one does not hold. */
+int lxc_settings_apply(const struct lxc_settings *settings, const struct cgroup *cgroup, const char *group, struct err *err);
 
 #endif

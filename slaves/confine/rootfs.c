@@ -15,6 +15,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "slaves/confine/pivot.h"
 
 /* glibc's <sys/mount.h> and the kernel's <linux/mount.h> of Debian 12 can't both be included. */
 int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data);
@@ -175,6 +176,33 @@ static int mount_run(struct err *err)
 	return 0;
 }
 
+/* Once. */
+static int begin(struct err *err)
+{
+	static bool begun;
+
+	if (begun)
+		return 0;
+	begun = true;
+	return make_private(err) < 0 ? -1 : mount_run(err);
+}
+
+static const char *const tops[] = PIVOT_TOPS;
+
+int rootfs_blank(int64_t ids, struct err *err)
+{
+	if (begin(err) < 0 || make_folder(ROOTFS_BLANK, ids, err) < 0 || make_folder(ROOTFS_BLANK PIVOT_NEW, ids, err) < 0)
+		return -1;
+	for (size_t i = 0; i < sizeof tops / sizeof *tops; i++) {
+		char path[64];
+
+		snprintf(path, sizeof path, ROOTFS_BLANK "%s", tops[i]);
+		if (make_folder(path, ids, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int rootfs_written(struct err *err)
 {
 	int folder = open(WRITTEN, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -207,7 +235,7 @@ static int mount_all(const struct rootfs *rootfs, int backing_tree, struct err *
 	const struct idmap backing = {.outside = rootfs->ids, .count = ROOTFS_IDS};
 	const char *options = "lowerdir=" BACKING ",upperdir=" WRITTEN "/u,workdir=" WRITTEN "/k";
 
-	if (make_private(err) < 0 || mount_run(err) < 0 || mount_mapped(backing_tree, BACKING, &backing, err) < 0 ||
+	if (begin(err) < 0 || mount_mapped(backing_tree, BACKING, &backing, err) < 0 ||
 		mount_written(rootfs, err) < 0 || make_folder(ROOTFS_PATH, 0, err) < 0)
 		return -1;
 	if (mount("byoci", ROOTFS_PATH, "overlay", MS_NODEV, options) < 0)
@@ -267,6 +295,22 @@ int rootfs_tree(struct err *err)
 	int tree = (int)syscall(SYS_open_tree, AT_FDCWD, TREE, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
 
 	return tree < 0 ? err_set_errno(err, errno, "root file system: the tree cannot be mounted again") : tree;
+}
+
+int rootfs_detached(int64_t ids, struct err *err)
+{
+	int root;
+
+	for (size_t i = 0; i < sizeof tops / sizeof *tops; i++) {
+		char path[64];
+		struct stat st;
+
+		snprintf(path, sizeof path, ROOTFS_PATH "%s", tops[i]);
+		if (lstat(path, &st) < 0 && make_folder(path, ids, err) < 0)
+			return -1;
+	}
+	root = (int)syscall(SYS_open_tree, AT_FDCWD, ROOTFS_PATH, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return root < 0 ? err_set_errno(err, errno, "root file system: it cannot be mounted again") : root;
 }
 
 /* Where we mount something, or did: nothing may be there any more. */

@@ -20,6 +20,7 @@
 #define ROOTFS_SCRATCH "/run/s" /* a folder for files of the handler's own (the mapped root may pass through it) */
 
 #define ROOTFS_EMPTY "/run/e" /* an empty folder, for processes that need none */
+#define ROOTFS_BLANK "/run/n" /* the root file system of a container that is for nothing yet: rootfs_blank() */
 
 /* What is on the disk before anything is mounted on it: folders u (root file system) and tu (tree), as another one's were. */
 struct rootfs_fill {
@@ -35,8 +36,14 @@ struct rootfs {
 };
 
 /*
- * Gives this process mounts of its own, /proc of its own process namespace and a private /run among them; the merged tree is at
- * ROOTFS_PATH afterwards, with an empty folder ROOTFS_WORKSPACE. Once. On failure rootfs_unmount() is still to be called.
+ * Gives this process mounts of its own, /proc of its own process namespace and a private /run among them, and the folder ROOTFS_BLANK,
+ * which belongs to `ids` and has what pivot.h wants of a root that it takes away. Before rootfs_mount(), or not at all.
+ */
+int rootfs_blank(int64_t ids, struct err *err);
+
+/*
+ * Gives this process, if it has not them yet, mounts of its own, /proc of its own process namespace and a private /run among them; the
+ * merged tree is at ROOTFS_PATH afterwards, with an empty folder ROOTFS_WORKSPACE. Once. On failure rootfs_unmount() is still to be called.
  */
 int rootfs_mount(const struct rootfs *rootfs, struct err *err);
 
@@ -56,6 +63,9 @@ int rootfs_attach(const struct rootfs_tree *tree, struct err *err);
 
 /* The same mount once more, detached. */
 int rootfs_tree(struct err *err);
+
+/* The root file system once more, detached, with the folders that pivot.h wants of a new root. */
+int rootfs_detached(int64_t ids, struct err *err);
 
 /* The folder with u and tu, for reading. */
 int rootfs_written(struct err *err);

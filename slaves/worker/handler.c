@@ -3,16 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/close_range.h>
 #include <poll.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -22,9 +17,9 @@
 #include "slaves/backing/backing.h"
 #include "slaves/backing/backing_list.h"
 #include "slaves/backing/backing_prune.h"
-#include "slaves/cage/slot.h"
-#include "slaves/common/process.h"
+#include "slaves/cage/blank.h"
 #include "slaves/worker/entry.h"
+#include "slaves/worker/first.h"
 #include "slaves/worker/keeper.h"
 #include "slaves/worker/twin.h"
 #include "slaves/worker/worker.h"
@@ -61,6 +56,7 @@ struct handler {
 	int connection;
 	uid_t uid;
 	int mounts;
+	struct blank *blank; /* NULL: none */
 	pid_t pid; /* as the parent sees it */
 	int64_t process_start;
 	enum state state;
@@ -114,6 +110,7 @@ static int start(struct handler *handler, const struct worker_request *request, 
 		.job_digest = request->digest,
 		.pid = handler->pid,
 		.process_start = handler->process_start,
+		.blank = handler->blank,
 	};
 
 	handler->worker = worker_start(handler->arena, &want, tree, reply->text, err);
@@ -503,26 +500,15 @@ static void serve(struct handler *handler)
 	}
 }
 
-static int prepare(struct handler *handler, const struct conf_source *source, struct err *err)
+static int prepare(struct handler *handler, const struct handler_want *want, struct err *err)
 {
-	char self[32] = "";
-
-	/* Until there is a worker, mounts are the parent's, so that /proc knows us by our number out there. */
-	if (readlink("/proc/self", self, sizeof self - 1) < 0)
-		return err_set_errno(err, errno, "/proc/self");
-	handler->pid = (pid_t)strtol(self, NULL, 10);
-	handler->process_start = process_started(handler->pid);
-	return conf_load(&handler->conf, source, err);
-}
-
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (want->blank) {
+		handler->pid = want->pid;
+		handler->process_start = want->process_start;
+	} else if (first_self(&handler->pid, &handler->process_start, err) < 0) {
+		return -1;
+	}
+	return conf_load(&handler->conf, want->source, err);
 }
 
 /* The worker outlives its connection. */
@@ -542,23 +528,22 @@ static void keep(struct handler *handler)
 		send_reply(handler, &reply);
 }
 
-static _Noreturn void run(const struct handler_want *want)
+_Noreturn void handler_run(const void *cookie)
 {
+	const struct handler_want *want = cookie;
 	struct handler handler = {.arena = arena_new(), .connection = want->connection, .uid = want->uid,
-		.mounts = want->mounts, .wishes = want->wishes, .kept = -1, .master = -1,
+		.mounts = want->mounts, .wishes = want->wishes, .blank = want->blank, .kept = -1, .master = -1,
 		.deadline_us = clock_monotonic_us() + IDLE_LIMIT_US};
 	struct err err = {0};
 
-	reset_signals();
-	for (const int *other = want->others; *other >= 0; other++)
-		close(*other);
-	close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-	if (prepare(&handler, want->source, &err) < 0) {
+	if (prepare(&handler, want, &err) < 0) {
 		log_error(LOG_WHAT("connection"), LOG_ERR(&err));
 		handler_turn_away(want->connection, &err);
 		_exit(1);
 	}
 	serve(&handler);
+	if (blank_remove(handler.blank, &err) < 0) /* what became no worker */
+		log_error(LOG_WHAT("a container for no job yet is not removed"), LOG_ERR(&err));
 	if (handler.kept >= 0)
 		keep(&handler);
 	if (handler.worker && worker_remove(handler.worker, &err) < 0) {
@@ -572,14 +557,7 @@ static _Noreturn void run(const struct handler_want *want)
 
 pid_t handler_start(const struct handler_want *want, struct err *err)
 {
-	/* Not fork(): the child must be the first process of its namespace, so that the kernel ends with it all that it started. */
-	pid_t pid = (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, 0UL);
-
-	if (pid == 0)
-		run(want);
-	if (pid < 0)
-		return err_set_errno(err, errno, "no process for a connection");
-	return pid;
+	return first_start(want->others, handler_run, want, err);
 }
 
 void handler_turn_away(int connection, const struct err *reason)

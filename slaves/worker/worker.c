@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "forge/job.h"
 #include "slaves/backing/backing.h"
+#include "slaves/cage/blank.h"
 #include "slaves/cage/cage.h"
 #include "slaves/cage/slot.h"
 #include "slaves/worker/collect.h"
@@ -125,7 +126,8 @@ static int claim(struct worker *worker, const struct worker_want *want, int64_t 
 	if (kept_place(want->conf, worker->arena, &worker->slots, &worker->room, err) < 0 ||
 		conf_integer(want->conf, NULL, "worker.ids.first", first, err) < 0)
 		return -1;
-	worker->slot = (worker->copy ? slot_claim_copy : slot_claim)(worker->slots, namespace, worker->room, err);
+	worker->slot = want->blank ? blank_slot(want->blank)
+		: (worker->copy ? slot_claim_copy : slot_claim)(worker->slots, namespace, worker->room, err);
 	if (!worker->slot)
 		return -1;
 	CRASH_POINT("worker.slot-claimed");
@@ -148,7 +150,8 @@ static int make(struct worker *worker, const struct worker_want *want, const str
 {
 	int64_t first;
 	struct cage_want cage = {.conf = want->conf, .job = worker->name, .backing = worker->job.backing, .fill = fill,
-		.memory = worker->job.memory, .processes = worker->job.processes, .disk = worker->job.disk, .cpus = worker->job.cpus};
+		.memory = worker->job.memory, .processes = worker->job.processes, .disk = worker->job.disk, .cpus = worker->job.cpus,
+		.blank = want->blank};
 
 	if (claim(worker, want, &first, err) < 0)
 		return -1;

@@ -27,6 +27,7 @@ struct worker_want {
 	const char *job_digest; /* the job must be configured like that here */
 	pid_t pid;              /* of this process as byoci-worker sees it, and when it started: slot.h */
 	int64_t process_start;
+	struct blank *blank;    /* what it is made of, its slot too, if that suits the job (cage/blank.h); NULL: nothing */
 };
 
 struct worker_tree {

@@ -24,7 +24,7 @@ sub new {
 	my $tmp = $self->{tmp};
 	my $conf = Brain::slurp("$self->{etc}/byov.conf");
 	my $ids = IDS;
-	$conf =~ s{^\[brt\]\n}{[brt]\nslave.user = @{[USER]}\nuser = root\nland.user = root\ngit.config = $tmp/gitconfig\nworker.ids.first = $ids\n}m;
+	$conf =~ s{^\[brt\]\n}{[brt]\nslave.user = @{[USER]}\nuser = root\nland.user = root\ngit.config = $tmp/gitconfig\nworker.ids.first = $ids\nworker.blank = yes\n}m;
 	$conf =~ s{^tests\.command = .*}{'tests.command = ' . TESTS}me;
 	$self->{conf} = $conf;
 	Brain::spew("$tmp/gitconfig", "[safe]\n\tdirectory = *\n");
@@ -41,7 +41,7 @@ sub new {
 	$self->lander(sub { {outcome => 'refused', reason => 'nothing lands here'} });
 	@ENV{qw(BYOCI_ROOT BYOCI_NAMESPACE)} = ($self->{root}, 'brt');
 	$self->{digest} = Brain::run("$self->{bin}/byoci-worker", '-n', 'brt', 'build-backing', 'base') or die "the backing cannot be built\n";
-	$self->daemon('worker', "$tmp/run/worker/socket", "$self->{bin}/byoci-worker", '-n', 'brt');
+	$self->work;
 	$self->start or die 'byoci-brain does not start: ' . $self->log;
 	return $self;
 }
@@ -90,6 +90,31 @@ sub waiting {
 	my ($self) = @_;
 	my $list = $Brain::json->decode(Brain::run("$self->{bin}/byoci-slave", 'list'));
 	return scalar grep { $_->{state} eq 'ready' } @{$list->{ready}};
+}
+
+sub work {
+	my ($self) = @_;
+	$self->daemon('worker', "$self->{tmp}/run/worker/socket", "$self->{bin}/byoci-worker", '-n', 'brt');
+}
+
+# From now on nothing waits that is for no job yet.
+sub without_blank {
+	my ($self) = @_;
+	$self->end($_) for qw(slave worker);
+	$self->{conf} =~ s/^worker\.blank = yes$/worker.blank = no/m or die "worker.blank is not there\n";
+	$self->configure(0);
+	$self->work;
+	$self->serve(0);
+}
+
+# Whether a container for no job yet waits, if that is wanted.
+sub blank {
+	my ($self) = @_;
+	return 1 if $self->{conf} !~ /^worker\.blank = yes$/m;
+	my $log = Brain::slurp("$self->{tmp}/worker.log");
+	my ($pid) = $log =~ /a container waits for a job.* pid=(\d+)(?!.*a container waits for a job)/s or return 0;
+	return 0 if !-e "/proc/$pid";
+	return scalar grep { Brain::slurp($_) =~ /"job":\s*""/ } glob "$self->{tmp}/state/worker/slots/*.json";
 }
 
 # Whether the merge of this commit was made beforehand.

@@ -80,12 +80,13 @@ until_true no_disks
 layer holder <<<'head -c 50m /dev/zero >big; sleep 1000'
 mkfifo "$scratch/hold"
 : >"$scratch/held"
+blank_waits
 setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=image,,"$layer" exec hold <>"$scratch/hold" > >(exec cat >"$scratch/held") 2>&1 &
 caller=$!
 disown
 until_true grep -q holding "$scratch/held"
 is "$(grep -l -s "^$disks" /sys/block/loop*/loop/backing_file | wc -l)" 1 "one device while it runs"
-kill -9 "$(jq -r .pid "$slots/0.json")"
+kill -9 "$(jq -r 'select(.job == "image") | .pid' "$slots"/*.json)"
 let_go "$caller"
 clean "killed, the worker goes"
 ok "and its disk" until_true no_disks || diag "$(disk_leftovers)"
@@ -109,11 +110,12 @@ ok "two busy processes get no more than one processor: $one of 3 s" [ "${one:-9}
 clean "the first slot is free again"
 layer quota <<<'sleep 1000'
 : >"$scratch/held"
+blank_waits
 setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=one,,"$layer" exec hold <>"$scratch/hold" > >(exec cat >"$scratch/held") 2>&1 &
 caller=$!
 disown
 until_true grep -q holding "$scratch/held"
-group=$(find /sys/fs/cgroup \( -path "*/byoci-$BYOCI_NAMESPACE-0/box" -o -name "lxc.payload.byoci-$BYOCI_NAMESPACE-0" \) \( -exec test -e {}/cpu.cfs_quota_us \; -o -exec test -e {}/cpu.max \; \) -print | head -n 1)
+group=$(find /sys/fs/cgroup \( -path "*/byoci-$BYOCI_NAMESPACE-[01]/box" -o -name "lxc.payload.byoci-$BYOCI_NAMESPACE-[01]" \) \( -exec test -e {}/cpu.cfs_quota_us \; -o -exec test -e {}/cpu.max \; \) -print | head -n 1)
 like "$(cat "$group/cpu.cfs_quota_us" "$group/cpu.max" 2>/dev/null)" '^100000( 100000)?$' "by a quota of its control group"
 let_go "$caller"
 clean "(gone)"
@@ -160,13 +162,14 @@ is_unmounted() { [ -z "$(leftovers | grep -v " $state ")" ]; }
 ok "nothing stays" until_true is_unmounted || diag "$(leftovers)"
 if echo bfq >"/sys/block/${loop#/dev/}/queue/scheduler"; then
 	: >"$scratch/held"
+	blank_waits
 	setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=weighty,,"$layer" exec hold <>"$scratch/hold" > >(exec cat >"$scratch/held") 2>&1 &
 	caller=$!
 	disown
 	until_true grep -q holding "$scratch/held" || diag "$(cat "$scratch/held" "$scratch/worker.log")"
-	weights=$(find /sys/fs/cgroup \( -path "*/byoci-$BYOCI_NAMESPACE-0/*bfq.weight" -o -path "*/lxc.payload.byoci-$BYOCI_NAMESPACE-0/*bfq.weight" \) -not -path '*/box/*' -exec cat {} +)
+	weights=$(find /sys/fs/cgroup \( -path "*/byoci-$BYOCI_NAMESPACE-[01]/*bfq.weight" -o -path "*/lxc.payload.byoci-$BYOCI_NAMESPACE-[01]/*bfq.weight" \) -not -path '*/box/*' -exec cat {} +)
 	like "$weights" '^(default )?300$' "else the worker's group has it"
-	unlike "$(find /sys/fs/cgroup -path "*/byoci-$BYOCI_NAMESPACE-0/box/*bfq.weight" -exec cat {} +)" '300' "which is above what the worker sees"
+	unlike "$(find /sys/fs/cgroup -path "*/byoci-$BYOCI_NAMESPACE-[01]/box/*bfq.weight" -exec cat {} +)" '300' "which is above what the worker sees"
 	let_go "$caller"
 	ok "(gone)" until_true is_unmounted || diag "$(leftovers)"
 else

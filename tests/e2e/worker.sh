@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # What the tests of byoci-worker share: a namespace of its own, in a folder of its own, with a worker process and a backing.
-# worker_kind is the kind of its workers (option workers); lxc unless a test says another before.
+# worker_kind is the kind of its workers (option workers), lxc unless a test says another before; worker_blank (no) its option worker.blank.
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 [ "$(id -u)" -eq 0 ] || skip_all "workers need root"
@@ -25,6 +25,7 @@ cat >"$scratch/etc/byoci/$BYOCI_NAMESPACE/byov.conf" <<-CONF
 	slave.user = $slave
 	worker.ids.first = $ids_first
 	worker.slots = 2
+	worker.blank = ${worker_blank:-no}
 	lxd.socket = $scratch/lxd/unix.socket
 	[backing/small]
 	workers = ${worker_kind:-lxc}
@@ -106,6 +107,7 @@ as() {
 install -m 755 "$build/tool/worker-try" "$scratch/worker-try"
 try() {
 	status=0
+	blank_waits
 	said=$(as "$slave" timeout -k 5 "$wait_limit" "$scratch/worker-try" "$socket" "$@" 2>&1 </dev/null) || status=$?
 }
 # layer NAME: a folder with a workspace, whose test.sh is standard input.
@@ -124,10 +126,32 @@ runs() {
 	runs_as script "$1"
 }
 
+# Where worker.blank says so, there is always one container for no job yet. blank: its process, once it is there.
+blank() {
+	local pid
+	pid=$(sed -n 's/^info a container waits for a job pid=\([0-9]*\) .*/\1/p' "$scratch/worker.log" | tail -n 1)
+	[ -n "$pid" ] && kill -0 "$pid" 2>/dev/null && grep -lsF '"job":""' "$slots"/*.json | xargs grep -lF "\"pid\":$pid," | grep -q . && echo "$pid"
+}
+blank_waits() {
+	[ "${worker_blank:-no}" = no ] || until_true blank >"$scratch/blank"
+}
+# What is not of the container that waits.
+beside_blank() {
+	local slot
+	slot=$(grep -lsF '"job":""' "$slots"/*.json | sed 's,.*/\([0-9]*\).json$,\1,')
+	if [ "${worker_blank:-no}" = no ] || [ -z "$slot" ]; then
+		cat
+	else
+		awk -v slot="$slot" -v ids=$((ids_first + slot * 65536)) -v pid="$(blank)" \
+			'$0 ~ "byoci-.*-" slot "$" || $1 >= ids && $1 < ids + 65536 && NF > 1 || $1 == pid || $0 ~ "/" slot "[.](json|lock is taken)$" {next} {print}'
+	fi
+}
+
 group_folders() { find /sys/fs/cgroup -maxdepth 8 -name "byoci-$BYOCI_NAMESPACE-*" 2>/dev/null; }
 processes() { ps -eo uid=,pid=,args= | awk -v first="$ids_first" '$1 >= first && $1 < first + 327680'; }
 handlers() { ps -o pid= --ppid "$worker_pid"; }
-leftovers() {
+leftovers() { leftovers_and_blank | beside_blank; }
+leftovers_and_blank() {
 	group_folders
 	processes
 	handlers
