@@ -25,6 +25,7 @@
 #include "loop/http.h"
 #include "verb/verb.h"
 
+#define HEADS "refs/heads/"
 #define REFS 256         /* in one push */
 #define LINE 1100        /* of a hook's input: two ids and a ref of at most 1 KiB */
 #define RECORDS 256      /* of one proposal */
@@ -216,6 +217,10 @@ static int check_branch(struct push *push, const struct change *change, struct e
 {
 	if (push->landing)
 		return err_set(err, ERR_REFUSED, "the landing account pushes gated branches and reports only");
+	/* git-push(1) takes a ref for one whose name ends like it: proposals would go to such a branch. */
+	if (change->new && strncmp(change->ref, HEADS "refs/", strlen(HEADS "refs/")) == 0)
+		return err_set(err, ERR_REFUSED, "a branch called like the ref %s would be taken for it: choose another name",
+			change->ref + strlen(HEADS));
 	return change->new ? check_commit(push, change->new, err) : 0;
 }
 
@@ -327,7 +332,7 @@ static int check_change(struct push *push, const struct change *change, struct e
 		return check_target(push, change, err);
 	if (!push->pusher)
 		return err_set(err, ERR_REFUSED, "push over ssh, to %s", push->place.repository);
-	if (strncmp(change->ref, "refs/heads/", strlen("refs/heads/")) == 0)
+	if (strncmp(change->ref, HEADS, strlen(HEADS)) == 0)
 		return check_branch(push, change, err);
 	if (strncmp(change->ref, "refs/proposals/", strlen("refs/proposals/")) == 0)
 		return check_proposal(push, change, err);

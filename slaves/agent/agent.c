@@ -210,8 +210,14 @@ static int do_refresh(struct work *work, struct err *err)
 		return -1;
 	for (const char *const *name = conf_sections(work->program->conf, work->program->arena, "backing"); *name; name++) {
 		int one = refresh_one(work, path, *name, err);
-		if (one < 0)
-			return -1;
+
+		if (one < 0 && err->kind == ERR_NETWORK)
+			return -1; /* nobody is there for the others either */
+		if (one < 0) {
+			say(work->program, err->text);
+			one = outcome_exit(outcome_of(err));
+			err_clear(err);
+		}
 		status = status ? status : one;
 	}
 	return status;

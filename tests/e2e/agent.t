@@ -341,6 +341,25 @@ is "$status" 0 "an address that is none says nothing" || diag "$said"
 job reap
 is "$status" 0 "reaping by a job" || diag "$said"
 like "$said" '^byoci: removed what [0-9]+ builds and workers had left$' "  says what it did"
+# Every backing is refreshed, also after one that the daemon does not take.
+perl -MSocket -e 'socket my $s, AF_UNIX, SOCK_STREAM, 0 or die; bind $s, pack_sockaddr_un("$ARGV[0].new") or die; listen $s, 5;
+	rename "$ARGV[0].new", $ARGV[0];
+	while (accept my $c, $s) { sysread $c, my $b, 100000;
+		syswrite $c, $b =~ /"never"/ ? qq({"error":"backing: there is none of that name","kind":"input"}\n) : qq({"outcome":"success","text":"made"}\n);
+		close $c }' "$scratch/run/refresher" &
+refresher=$!
+disown
+until_true test -S "$scratch/run/refresher"
+chmod 666 "$scratch/run/refresher"
+sed -i "/^user = root/a slave.socket = $scratch/run/refresher" "$etc/byov.conf"
+printf '[backing/zeal]\npackages = hello\n' >>"$etc/byov.conf"
+job refresh
+sed -i "/^slave.socket/d; /^\[backing\/zeal/,\$d" "$etc/byov.conf"
+is "$status" 64 "a backing that the daemon does not take"
+like "$said" '^byoci: backing: there is none of that name$' "  is told"
+like "$said" '^byoci: backing small: success: made$' "  and those before it"
+like "$said" '^byoci: backing zeal: success: made$' "  and after it are refreshed"
+kill "$refresher"
 ok "the slave's daemon has outlived all that" slave_answers
 slave_kill
 kill "$land_pid"

@@ -314,6 +314,8 @@ refused 'a person does not push to the target' 'only what was approved and teste
 refused 'nor deletes it' 'only what was approved' as alice git push -q origin :main
 refused 'tags are not kept' 'only branches and proposals' as alice git push -q origin HEAD:refs/tags/v1
 refused 'a name with two dots' 'a proposal'\''s name' as alice git push -q origin HEAD:refs/proposals/-a/head
+refused 'a branch that a proposal would go to' 'called like the ref refs/proposals/feature-nine/head' \
+	as alice git push -q origin HEAD:refs/heads/refs/proposals/feature-nine/head
 refused 'other refs of a proposal' 'a head, records and reports only' as alice git push -q origin HEAD:refs/proposals/x/other
 refused 'a report by a person' 'by the landing account only' as alice git push -q origin \
 	"$(echo '{}' | git hash-object -w --stdin):refs/proposals/feature-one/reports/00112233445566778899aabbccddeeff"
