@@ -9,9 +9,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/handed.h"
+
+#define STALE_LIMIT_US (3 * INT64_C(1000000))
 
 static int address_of(const char *path, struct sockaddr_un *address, struct err *err)
 {
@@ -62,11 +66,8 @@ static int bind_at(int fd, const struct sockaddr_un *address)
 /* Whether nobody listens at the socket file any more. */
 static bool is_stale(const struct sockaddr_un *address, int type)
 {
-	struct stat st;
 	int fd, rc;
 
-	if (lstat(address->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-		return false;
 	fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return false;
@@ -77,13 +78,33 @@ static bool is_stale(const struct sockaddr_un *address, int type)
 	return rc == 1;
 }
 
+/*
+ * What a server that was just killed had begun to start has its socket open until it executes: then nobody listens, but it looks as if
+ * somebody did.
+ */
+static bool becomes_stale(const struct sockaddr_un *address, int type)
+{
+	const struct timespec pause = {.tv_nsec = 20000000};
+	int64_t end_us = clock_monotonic_us() + STALE_LIMIT_US;
+	struct stat st;
+
+	if (lstat(address->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return false;
+	while (!is_stale(address, type)) {
+		if (clock_monotonic_us() > end_us)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
 static int bind_anew(int fd, const struct sockaddr_un *address, int type, struct err *err)
 {
 	if (bind_at(fd, address) == 0)
 		return 0;
 	if (errno != EADDRINUSE)
 		return err_set_errno(err, errno, "%s: the socket cannot be made", address->sun_path);
-	if (!is_stale(address, type))
+	if (!becomes_stale(address, type))
 		return err_set(err, ERR_BUSY, "%s: something is there already; stop the server that runs, or remove the file",
 			address->sun_path);
 	if (unlink(address->sun_path) < 0 || bind_at(fd, address) < 0)

@@ -11,7 +11,7 @@
 /*
  * A listening Unix socket (close-on-exec, non-blocking) of `type` SOCK_STREAM or SOCK_SEQPACKET, mode 0660.
  * Handed over by socket activation (LISTEN_FDS, any descriptor bound to that path) it is used as it is. A stale
- * file is removed first; a living server there is ERR_BUSY.
+ * file is removed first; a living server there is ERR_BUSY, after some seconds: a killed one's children may still be about to execute.
  */
 int sock_listen(const char *path, int type, struct err *err);
 

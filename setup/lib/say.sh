@@ -9,7 +9,6 @@ say_changes=0     # how many things were not right and are now
 say_patience=${BYOCI_SETUP_PATIENCE:-1} # how many times slower than others this machine may be
 say_ticker_in=
 say_ticker_pid=
-say_words=2 # where to say that it was interrupted: what runs then may have its output elsewhere
 
 say() {
 	printf '%s\n' "$*"
@@ -34,18 +33,25 @@ say_die() {
 	exit 75
 }
 
+# say_interruptible COMMAND…: becomes another process, which starts the command and ends as it does, or tells when it was interrupted
+# (Ctrl-C): what was made stays. A trap of bash's is no use: one that is due while a command substitution begins is lost, and the script
+# ends without a word, or with a wrong one. A kill -9 is for both.
+# shellcheck disable=SC2016
 say_interruptible() {
-	exec {say_words}>&2
-	trap say_interrupted INT TERM
-}
-
-# Ctrl-C: what was made stays.
-say_interrupted() {
-	trap - INT TERM
-	[ "$BASH_SUBSHELL" -eq 0 ] || exit 130
-	printf '\nsetup/byoci: interrupted; run setup/byoci %s again to go on from here, or setup/byoci --remove %s to take it away\n' \
-		"$namespace" "$namespace" >&"$say_words"
-	exit 130
+	exec perl -e '
+		my $words = shift;
+		my ($pid, $signal);
+		$SIG{$_} = sub { $signal = shift; kill TERM => $pid if $pid } for qw(INT TERM);
+		defined($pid = fork) or die "setup/byoci: no process: $!\n";
+		if (!$pid) {
+			$SIG{$_} = "DEFAULT" for qw(INT TERM);
+			exec qw(setpriv --pdeathsig KILL), @ARGV or die "setpriv: $!\n";
+		}
+		kill TERM => $pid if $signal;
+		1 while waitpid($pid, 0) != $pid;
+		exit $? >> 8 if !($? & 127) && (!$signal || !$?);
+		print STDERR "\n$words\n";
+		exit 130' "setup/byoci: interrupted; run setup/byoci $namespace again to go on from here, or setup/byoci --remove $namespace to take it away" "$@"
 }
 
 say_usage() {

@@ -164,7 +164,7 @@ int spare_start(struct spare *spare, const struct handler_want *want, struct err
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return err_set_errno(err, errno, "no socket for a container that waits");
-	while (want->others[count] >= 0 && count < sizeof others / sizeof *others - 2) {
+	while (count < sizeof others / sizeof *others - 2 && want->others[count] >= 0) {
 		others[count] = want->others[count];
 		count++;
 	}

@@ -120,8 +120,9 @@ begin_and TERM "made users"
 is "$status" 130 "stopped by a signal"
 like "$(cat "$scratch/said")" 'interrupted; run setup/byoci selftest again' "it says how to go on"
 # Ctrl-C is for the whole group; what runs then may be a function whose output goes elsewhere.
-setsid bash -c 'cd "$1" && . setup/lib/say.sh && namespace=selftest say_log=$2 && long() { echo begun; sleep 60; } &&
-	say_interruptible && say_while "taking long" long' - "$checkout" "$scratch/long" >"$scratch/said" 2>&1 </dev/null &
+setsid bash -c 'cd "$1" && . setup/lib/say.sh && namespace=selftest && say_interruptible bash -c "
+	. setup/lib/say.sh && say_log=\$1 && long() { echo begun; sleep 1000; } && say_while taking_long long" - "$2"' - "$checkout" "$scratch/long" \
+	>"$scratch/said" 2>&1 </dev/null &
 ended=$!
 begun() { [ -s "$scratch/long" ]; }
 ok "a long command of its own runs" until_true begun
