@@ -28,7 +28,7 @@ layer looks <<-'SH'
 SH
 try start=script,,"$layer" exec wait remove
 looks=$said
-is "$(sed -n 's/^info worker started .* slot=\([0-9]*\) .*/\1/p' "$scratch/worker.log")" "$slot" "a worker has the slot of what waited"
+is "$(sed -n 's/^info worker started .* slot=\([0-9]*\).*/\1/p' "$scratch/worker.log")" "$slot" "a worker has the slot of what waited"
 like "$looks" "^root: 0:0 /usr /workspace $" "its root is its backing's, and nothing of the first one"
 like "$looks" "^shm: 32768 kB$" "/dev/shm has its size"
 like "$looks" "^ids:  ?0 $((ids_first + slot * 65536)) 65536$" "its ids are those of the slot"

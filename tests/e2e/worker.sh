@@ -129,7 +129,7 @@ runs() {
 # Where worker.blank says so, there is always one container for no job yet. blank: its process, once it is there.
 blank() {
 	local pid
-	pid=$(sed -n 's/^info a container waits for a job pid=\([0-9]*\) .*/\1/p' "$scratch/worker.log" | tail -n 1)
+	pid=$(sed -n 's/^info a container waits for a job pid=\([0-9]*\).*/\1/p' "$scratch/worker.log" | tail -n 1)
 	[ -n "$pid" ] && kill -0 "$pid" 2>/dev/null && grep -lsF '"job":""' "$slots"/*.json | xargs grep -lF "\"pid\":$pid," | grep -q . && echo "$pid"
 }
 blank_waits() {
