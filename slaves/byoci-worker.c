@@ -143,19 +143,21 @@ static void take_connection(struct server *server)
 	close_want(&want);
 }
 
-/* It gives a connection back that is not for it, or has become a handler, or ended. */
+/* It waits now, gives a connection back that is not for it, has become a handler, or ended. */
 static void hear_spare(struct server *server)
 {
 	int others[OURS];
 	struct handler_want want = new_want(server, others);
 	struct err err = {0};
 	int64_t now_us = clock_monotonic_us();
+	bool lent = server->spare.lent;
+	int said = spare_take(&server->spare, &want);
 
-	if (server->spare.lent)
+	if (said == 0 && lent)
 		server->spare_us = now_us + SPARE_AFTER_US;
-	else if (server->spare_us < now_us + SPARE_AGAIN_US)
+	else if (said == 0 && server->spare_us < now_us + SPARE_AGAIN_US)
 		server->spare_us = now_us + SPARE_AGAIN_US;
-	if (spare_take(&server->spare, &want) == 0)
+	if (said != 1)
 		return;
 	if (start_handler(server, &want, &err) < 0) {
 		log_warning(LOG_WHAT("connection refused"), LOG_ERR(&err));

@@ -21,7 +21,6 @@
 #include "base/strv.h"
 #include "slaves/cage/cage.h"
 #include "slaves/cage/waiter.h"
-#include "slaves/confine/pivot.h"
 #include "slaves/confine/rootfs.h"
 #include "slaves/confine/seccomp.h"
 #include "slaves/confine/terminal.h"
@@ -260,11 +259,6 @@ struct lxc *lxc_start(struct arena *arena, const struct lxc_want *want, struct e
 		return NULL;
 	}
 	return lxc;
-}
-
-int lxc_dress(const struct lxc *lxc, int root, int64_t shared, struct err *err)
-{
-	return pivot_root_of(lxc->init, root, shared, err);
 }
 
 int lxc_run(struct lxc *lxc, const struct lxc_program *program, pid_t *pid, struct err *err)

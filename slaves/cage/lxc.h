@@ -35,12 +35,6 @@ struct lxc_want {
 struct lxc *lxc_start(struct arena *arena, const struct lxc_want *want, struct err *err);
 
 /*
- * One that was started without features, and in which nothing ran yet, gets another root file system, a detached mount (pivot.h), and
- * `shared` bytes of /dev/shm. After an error it can only be killed.
- */
-int lxc_dress(const struct lxc *lxc, int root, int64_t shared, struct err *err);
-
-/*
  * Runs a program in `folder` as root of the container, without any other descriptor or variable of ours. *pid is lxc_entered().
  * Once.
  */

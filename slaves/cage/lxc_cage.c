@@ -16,6 +16,7 @@
 #include "slaves/confine/brood.h"
 #include "slaves/confine/cgroup.h"
 #include "slaves/confine/network.h"
+#include "slaves/confine/pivot.h"
 #include "slaves/confine/rootfs.h"
 
 #define LINK "link " /* begins the trace of a link on the host; the others are control groups */
@@ -122,7 +123,7 @@ static int dress(const struct lxc_cage *cage, struct lxc *lxc, struct err *err)
 	root = rootfs_detached(cage->want.ids, err);
 	if (root < 0)
 		return -1;
-	rc = lxc_dress(lxc, root, cage->want.memory / 2, err);
+	rc = pivot_root_of(lxc_init(lxc), root, cage->want.memory / 2, err);
 	close(root);
 	return rc;
 }

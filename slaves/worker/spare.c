@@ -16,7 +16,10 @@
 
 #define SILENCE_MS 1000 /* of a connection on which nothing is asked for */
 
-/* A connection on its way, with its descriptors: itself, and the mounts of who made it, if they are known. */
+/*
+ * A connection on its way, with its descriptors: itself, and the mounts of who made it, if they are known. Without any it says that the
+ * container is there: who still starts one may find no slot, and is given nothing.
+ */
 struct order {
 	uid_t uid;
 };
@@ -31,7 +34,7 @@ static int send_order(int fd, const struct handler_want *want, struct err *err)
 	const struct order order = {.uid = want->uid};
 	const int descriptors[] = {want->connection, want->mounts};
 
-	return sock_send(fd, &order, sizeof order, descriptors, want->mounts < 0 ? 1 : 2, err);
+	return sock_send(fd, &order, sizeof order, descriptors, want->connection < 0 ? 0 : want->mounts < 0 ? 1 : 2, err);
 }
 
 /* 1: there is one; 0: the other side is gone. */
@@ -43,9 +46,9 @@ static int receive_order(int fd, struct handler_want *want)
 	size_t count = 0;
 	ssize_t length = sock_receive(fd, &order, sizeof order, descriptors, &count, &err);
 
-	if (length == (ssize_t)sizeof order && count >= 1 && count <= 2) {
+	if (length == (ssize_t)sizeof order && count <= 2) {
 		want->uid = order.uid;
-		want->connection = descriptors[0];
+		want->connection = count > 0 ? descriptors[0] : -1;
 		want->mounts = count > 1 ? descriptors[1] : -1;
 		return 1;
 	}
@@ -141,7 +144,8 @@ static void run(const void *cookie)
 		_exit(0);
 	}
 	log_info(LOG_WHAT("a container waits for a job"), LOG_NUMBER("pid", self.want.pid));
-	wish = await_wish(&self, self.want.blank);
+	wish = send_order(self.daemon, &self.want, &err) < 0 ? WISH_OVER : await_wish(&self, self.want.blank);
+	struct pollfd late = {.fd = self.daemon, .events = POLLIN}; /* what came when our time was over */
 	if (wish == WISH_OURS) {
 		close(self.daemon);
 		handler_run(&self.want);
@@ -151,6 +155,8 @@ static void run(const void *cookie)
 		_exit(1);
 	}
 	if (wish == WISH_SLOT)
+		give_back(&self);
+	while (poll(&late, 1, 0) > 0 && receive_order(self.daemon, &self.want) > 0)
 		give_back(&self);
 	_exit(0);
 }
@@ -185,17 +191,21 @@ bool spare_give(struct spare *spare, const struct handler_want *want)
 {
 	struct err err = {0};
 
-	if (spare->fd < 0 || spare->lent || send_order(spare->fd, want, &err) < 0)
+	if (spare->fd < 0 || !spare->waits || send_order(spare->fd, want, &err) < 0)
 		return false;
+	spare->waits = false;
 	spare->lent = true;
 	return true;
 }
 
 int spare_take(struct spare *spare, struct handler_want *want)
 {
+	int said = receive_order(spare->fd, want);
+
+	spare->waits = said > 0;
 	spare->lent = false;
-	if (receive_order(spare->fd, want) > 0)
-		return 1;
+	if (said > 0)
+		return want->connection < 0 ? 2 : 1;
 	close(spare->fd);
 	spare->fd = -1;
 	return 0;

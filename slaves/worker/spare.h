@@ -14,7 +14,8 @@
 
 struct spare {
 	int fd;    /* -1: there is none; readable: spare_take() */
-	bool lent; /* it has a connection */
+	bool waits; /* it has its container, and no connection */
+	bool lent;  /* it has a connection */
 	pid_t pid; /* of the last one */
 };
 
@@ -23,12 +24,12 @@ struct spare {
 /* Starts one. `want` is what its handler will be, without connection, user and mounts. */
 int spare_start(struct spare *spare, const struct handler_want *want, struct err *err);
 
-/* Hands it a connection, which stays the caller's to close. False: it has one, or is gone. */
+/* Hands it a connection, which stays the caller's to close. False: it does not wait. */
 bool spare_give(struct spare *spare, const struct handler_want *want);
 
 /*
- * 1: it gives back what `want` has then: connection, mounts, which are the caller's to close, and user. 0: there is no spare any more;
- * it has become the connection's handler, or ended.
+ * What it says. 2: it waits now. 1: it gives back what `want` has then: connection, mounts, which are the caller's to close, and user.
+ * 0: there is no spare any more; it has become the connection's handler, or ended.
  */
 int spare_take(struct spare *spare, struct handler_want *want);
 

@@ -86,6 +86,23 @@ try start=nested,,"$layer" exec wait remove
 like "$said" '^removed$' "a job that needs a start of its own gets it, and the slot"
 ok "the next one waits" blank_waits
 unlike "$(blank)" "^$waiting$" "since what waited before made room"
+
+# While every slot has work, no connection is given to what can't wait.
+layer holder <<<'sleep 1000'
+mkfifo "$scratch/hold"
+blank_waits
+setpriv --reuid="$slave" --regid="$slave" --clear-groups "$scratch/worker-try" "$socket" start=script,,"$layer" exec hold \
+	<>"$scratch/hold" > >(exec cat >"$scratch/held") 2>&1 &
+caller=$!
+disown
+until_true grep -q '^holding' "$scratch/held" || diag "$(cat "$scratch/held")"
+answers=
+for ((i = 0; i < 65; i++)); do
+	answers+=$("$scratch/worker-try" "$socket" reap 2>&1)$'\n'
+	pass 0.2
+done
+is "$(sort -u <<<"$answers" | grep .)" "reaped 0" "who wants no worker is served all the time"
+let_go "$caller"
 worker_kill
 clean "and nothing is left"
 done_testing
